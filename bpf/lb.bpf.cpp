@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// The XDP engine: decide() on a frame, rewrite it, count it, send it on.
+#include "bpf/maps.hpp"
+#include "dataplane/core/decide.hpp"
+#include "dataplane/core/rewrite.hpp"
+
+// A global function is proved by itself, so its result is "any number" to the caller. Plain types only: clang's BTF for
+// a reference parameter is refused by the kernel.
+extern "C" [[gnu::noinline]] weir::u32 weir_forget(weir::u32 value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
+namespace weir::bpf {
+
+/// The received frame as the core sees it. `end` bounds the part in the first buffer.
+struct XdpFrame {
+  xdp_md* context;
+  u8* begin;
+  u8* end;
+  LB_INLINE u32 length() const { return static_cast<u32>(frame_length(context)); }
+  LB_INLINE u32 forget(u32 offset) const { return weir_forget(offset); }
+};
+
+template <class Record, class Map>
+LB_INLINE Record* lookup(Map& map, u32 key) {
+  return static_cast<Record*>(map_lookup(&map, &key));
+}
+
+/// The tables as BPF maps, and the host's routes as the kernel's FIB.
+struct KernelTables {
+  xdp_md* context;
+
+  LB_INLINE const Globals* globals() const { return lookup<Globals>(weir_globals, 0); }
+  LB_INLINE const u64* displacement(u32 bucket) const { return lookup<u64>(weir_buckets, bucket); }
+  LB_INLINE const IndexSlot* slot(u32 index) const { return lookup<IndexSlot>(weir_slots, index); }
+  LB_INLINE const Service* service(u32 id) const { return lookup<Service>(weir_services, id); }
+  LB_INLINE const Row* row(u32 index) const { return lookup<Row>(weir_rows, index); }
+  LB_INLINE const Backend* backend(u32 id) const { return lookup<Backend>(weir_backends, id); }
+  LB_INLINE const Port* port(u32 index) const { return lookup<Port>(weir_ports, index); }
+
+  template <class Net>
+  LB_INLINE Route route(const Net& net, const Ip& from, u32 length) const {
+    bpf_fib_lookup query = {};
+    query.ifindex = context->ingress_ifindex;
+    query.tot_len = static_cast<u16>(length);
+    if constexpr (Net::v6) {
+      query.family = 10;  // AF_INET6
+      for (u32 i = 0; i < 4; ++i) {
+        query.ipv6_src[i] = from.word[i];
+        query.ipv6_dst[i] = net.destination[i].raw;
+      }
+    } else {
+      query.family = 2;  // AF_INET
+      query.ipv4_src = from.word[3];
+      query.ipv4_dst = net.destination.raw;
+    }
+    return route_of(fib_lookup(context, &query, sizeof(query), 0), query);
+  }
+
+ private:
+  LB_INLINE Route route_of(long outcome, const bpf_fib_lookup& query) const {
+    switch (outcome) {
+      case BPF_FIB_LKUP_RET_SUCCESS:
+      case BPF_FIB_LKUP_RET_FRAG_NEEDED: {  // too long for the egress: the MTU has its own handling
+        const u32 index = port_index(query.ifindex);
+        const Port* egress = port(index);
+        if (!egress || egress->ifindex != query.ifindex) return {Verdict::client_egress_unattached, 0};
+        const u64 mac = u64{query.dmac[0]} | u64{query.dmac[1]} << 8 | u64{query.dmac[2]} << 16 |
+                        u64{query.dmac[3]} << 24 | u64{query.dmac[4]} << 32 | u64{query.dmac[5]} << 40;
+        return {Verdict::returned_nat, hop_word(mac, index)};
+      }
+      case BPF_FIB_LKUP_RET_NO_NEIGH: {
+        UnresolvedEvent event = {};
+        // The kernel leaves the gateway (or the destination itself) in the query.
+        if (query.family == 10) {
+          for (u32 i = 0; i < 4; ++i) event.neighbor.word[i] = query.ipv6_dst[i];
+        } else {
+          event.neighbor = ip_from_v4({query.ipv4_dst});
+        }
+        event.ifindex = query.ifindex;
+        ringbuf_output(&weir_events, &event, sizeof(event), 0);
+        return {Verdict::client_no_neighbor, 0};
+      }
+      case BPF_FIB_LKUP_RET_FWD_DISABLED:
+        return {Verdict::client_forwarding_off, 0};
+      default:
+        return {Verdict::client_no_route, 0};
+    }
+  }
+};
+
+LB_INLINE void add(Counters* counters, const Decision& d, bool forward) {
+  if (!counters) return;
+  (forward ? counters->packets : counters->return_packets) += 1;
+  (forward ? counters->bytes : counters->return_bytes) += d.bytes;
+  if (forward && d.syn) counters->connections += 1;
+}
+
+LB_INLINE void count(const XdpFrame& frame, const Decision& d, Verdict verdict) {
+  if (auto* counters = lookup<VerdictCounters>(weir_verdicts, static_cast<u32>(verdict))) {
+    counters->packets += 1;
+    counters->bytes += d.bytes ? d.bytes : static_cast<u32>(frame.end - frame.begin);
+  }
+  if (action_of(verdict) != Action::transmit) return;
+  const bool forward = verdict != Verdict::returned_nat;
+  add(lookup<Counters>(weir_svc_stats, d.service_id), d, forward);
+  add(lookup<Counters>(weir_be_stats, d.backend_id), d, forward);
+}
+
+LB_INLINE int transmit(const Decision& d, u32 ingress) {
+  if (d.egress->ifindex == ingress) return XDP_TX;
+  return static_cast<int>(redirect_map(&weir_devices, hop_port(d.hop), XDP_DROP));
+}
+
+LB_INLINE int run(xdp_md* context) {
+  const XdpFrame frame{context, reinterpret_cast<u8*>(static_cast<__UINTPTR_TYPE__>(context->data)),
+                       reinterpret_cast<u8*>(static_cast<__UINTPTR_TYPE__>(context->data_end))};
+  const u32 ingress = context->ingress_ifindex;
+  const Decision d = decide(frame, KernelTables{context}, ingress);
+  const bool sends = action_of(d.verdict) == Action::transmit;
+  const Verdict verdict = sends ? rewrite(frame, d) : d.verdict;
+  count(frame, d, verdict);
+  switch (action_of(verdict)) {
+    case Action::pass:
+      return XDP_PASS;
+    case Action::drop:
+      return XDP_DROP;
+    case Action::transmit:
+      return transmit(d, ingress);
+  }
+  return XDP_DROP;
+}
+
+}  // namespace weir::bpf
+
+extern "C" BPF_SECTION("xdp.frags") int weir_lb(xdp_md* context) { return weir::bpf::run(context); }
+
+// The kernel knows no name for "Apache-2.0 OR GPL-2.0-only"; bpf_fib_lookup wants the second of the two.
+BPF_SECTION("license") char weir_license[] = "GPL";

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon: what the API can ask for, carried out one change at a time: plan, check, make durable, publish.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "control/api/operations.hpp"
+#include "control/daemon/desired.hpp"
+#include "control/daemon/fast_path.hpp"
+
+namespace weir::daemon {
+
+class Daemon final : public api::Operations {
+ public:
+  /// `ended` is called when the fast path has been detached and the daemon has nothing left to do.
+  Daemon(Desired& desired, FastPath& fast_path, std::string config_file, std::function<void()> ended);
+
+  void mutate(api::Request request, Done done) override;
+  Result<model::Replace> parse_config(std::string_view text, const std::string& file_name) override;
+  nlohmann::json status() override;
+  nlohmann::json services() override;
+  Result<nlohmann::json> service(const std::string& name) override;
+  Result<nlohmann::json> rows(const std::string& service) override;
+  nlohmann::json stats() override;
+  Result<nlohmann::json> trace(const api::TraceQuery& query) override;
+  std::string metrics() override;
+  std::string export_config() override;
+  Result<> detach() override;
+
+ private:
+  struct Pending {
+    api::Request request;
+    Done done;
+  };
+  void next();
+  void check_then_carry_out(model::Plan plan);
+  void finish(Result<model::Plan> result);
+  Result<model::Plan> carry_out(model::Plan plan);
+
+  Desired& desired_;
+  FastPath& fast_path_;
+  std::string config_file_;
+  std::function<void()> ended_;
+  std::deque<Pending> queue_;
+  bool busy_ = false;
+  u64 generation_ = 0;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace weir::daemon

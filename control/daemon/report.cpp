@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon/report.hpp"
+
+#include "control/model/text.hpp"
+
+namespace weir::daemon {
+namespace {
+
+using nlohmann::json;
+
+const char* state_text(net::HopState state) {
+  switch (state) {
+    case net::HopState::resolved:
+      return "resolved";
+    case net::HopState::resolving:
+      return "resolving";
+    case net::HopState::failed:
+      return "failed";
+    case net::HopState::no_route:
+      return "no_route";
+    case net::HopState::local:
+      return "local";
+    case net::HopState::loopback_or_unusable:
+      return "unusable";
+  }
+  return "unknown";
+}
+
+void add_counters(json& document, const Counters& counters) {
+  document["packets"] = counters.packets;
+  document["bytes"] = counters.bytes;
+  document["return_packets"] = counters.return_packets;
+  document["return_bytes"] = counters.return_bytes;
+  document["connections"] = counters.connections;
+}
+
+json report_hop(const Ip& address, FastPath& fast_path) {
+  const auto hop = fast_path.watcher().current(address);
+  if (!hop) return {{"state", "unknown"}, {"interface", ""}, {"gateway", ""}, {"mac", ""}};
+  return {{"state", state_text(hop->state)},
+          {"interface", hop->interface},
+          {"gateway", hop->ifindex == 0 ? "" : model::to_text(hop->gateway)},
+          {"mac", hop->state == net::HopState::resolved ? net::mac_text(hop->mac) : ""}};
+}
+
+json report_backend(const model::Service& service, const model::Backend& backend, const table::Placed& placed,
+                    FastPath& fast_path) {
+  const u32 id = backend_id(placed, backend);
+  const u32 rows = rows_owned(placed, id);
+  json document = {{"name", backend.name},
+                   {"address", model::to_text(backend.endpoint)},
+                   {"weight", backend.weight},
+                   {"effective_weight", backend.effective_weight()},
+                   {"admin", model::to_text(backend.admin)},
+                   {"health", "unknown"},
+                   {"rows", rows},
+                   {"share", static_cast<double>(rows) / service.rows},
+                   {"next_hop", report_hop(backend.endpoint.address, fast_path)}};
+  add_counters(document, id == nobody ? Counters{} : fast_path.counting().backend(id));
+  return document;
+}
+
+}  // namespace
+
+u32 backend_id(const table::Placed& placed, const model::Backend& backend) {
+  const auto found = placed.backends.find(model::to_text(backend.endpoint));
+  return found == placed.backends.end() ? nobody : found->second;
+}
+
+u32 rows_owned(const table::Placed& placed, u32 backend) {
+  const auto found = placed.rows_owned.find(backend);
+  return backend == nobody || found == placed.rows_owned.end() ? 0 : found->second;
+}
+
+const char* action_text(Action action) {
+  switch (action) {
+    case Action::pass:
+      return "pass";
+    case Action::drop:
+      return "drop";
+    case Action::transmit:
+      return "transmit";
+  }
+  return "drop";
+}
+
+json report_status(const Desired& desired, FastPath& fast_path) {
+  std::size_t backends = 0;
+  for (const auto& [name, service] : desired.pool().services()) backends += service->backends.size();
+  json interfaces = json::array();
+  for (const Interface& interface : fast_path.interfaces()) {
+    const auto link = fast_path.watcher().link(interface.name);
+    const char* mode = interface.mode == bpf::AttachMode::native ? "native" : "generic";
+    interfaces.push_back({{"name", interface.name},
+                          {"ifindex", interface.ifindex},
+                          {"attached", interface.attached ? mode : "none"},
+                          {"mac", link ? net::mac_text(link->mac) : ""},
+                          {"up", link && link->up}});
+  }
+  json warnings = desired.warnings();
+  for (const std::string& warning : fast_path.warnings()) warnings.push_back(warning);
+  return {{"services", desired.pool().services().size()},
+          {"backends", backends},
+          {"interfaces", std::move(interfaces)},
+          {"rows_used", fast_path.publisher().rows_used()},
+          {"rows_limit", fast_path.memory().rows.size()},
+          {"warnings", std::move(warnings)}};
+}
+
+json report_service(const model::Service& service, FastPath& fast_path) {
+  json document = {{"name", service.name},
+                   {"vip", model::vip_text(service)},
+                   {"protocol", model::to_text(service.protocol)},
+                   {"mode", model::to_text(service.mode)},
+                   {"hash", model::to_text(service.hash)},
+                   {"rows", service.rows}};
+  json backends = json::array();
+  u32 owned = 0;
+  const table::Placed* placed = fast_path.publisher().placed(service.name);
+  const table::Placed none;
+  for (const model::Backend& backend : service.backends) {
+    backends.push_back(report_backend(service, backend, placed ? *placed : none, fast_path));
+    owned += backends.back()["rows"].get<u32>();
+  }
+  document["backends"] = std::move(backends);
+  document["state"] = owned > 0 ? "ok" : "no_backend";
+  add_counters(document, placed ? fast_path.counting().service(placed->id) : Counters{});
+  return document;
+}
+
+json report_rows(const model::Service& service, FastPath& fast_path) {
+  json names = json::array();
+  json table = json::array();
+  if (const table::Placed* placed = fast_path.publisher().placed(service.name)) {
+    std::map<u32, int> index;
+    for (const model::Backend& backend : service.backends) {
+      index.emplace(backend_id(*placed, backend), static_cast<int>(names.size()));
+      names.push_back(backend.name);
+    }
+    for (u32 i = 0; i < placed->rows; ++i) {
+      const auto owner = index.find(row_owner(load_once(fast_path.memory().rows[placed->first_row + i])));
+      table.push_back(owner == index.end() ? -1 : owner->second);
+    }
+  }
+  return {{"service", service.name}, {"rows", service.rows}, {"backends", std::move(names)}, {"table", std::move(table)}};
+}
+
+json report_stats(const model::Pool& pool, FastPath& fast_path) {
+  json verdicts = json::array();
+  const bpf::VerdictTotals totals = fast_path.counting().verdicts();
+  for (u32 i = 0; i < verdict_count; ++i)
+    verdicts.push_back({{"name", verdict_table[i].name},
+                        {"action", action_text(verdict_table[i].action)},
+                        {"expected", verdict_table[i].expected},
+                        {"packets", totals[i].packets},
+                        {"bytes", totals[i].bytes},
+                        {"meaning", verdict_table[i].meaning}});
+  json services = json::array();
+  json backends = json::array();
+  for (const auto& [name, service] : pool.services()) {
+    const table::Placed* placed = fast_path.publisher().placed(name);
+    if (!placed) continue;
+    services.push_back({{"name", name}});
+    add_counters(services.back(), fast_path.counting().service(placed->id));
+    for (const model::Backend& backend : service->backends) {
+      backends.push_back({{"service", name}, {"name", backend.name}});
+      add_counters(backends.back(), fast_path.counting().backend(backend_id(*placed, backend)));
+    }
+  }
+  return {{"verdicts", std::move(verdicts)}, {"services", std::move(services)}, {"backends", std::move(backends)}};
+}
+
+}  // namespace weir::daemon

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON documents of the API, from the desired state and the fast path's tables and counters.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "control/daemon/desired.hpp"
+#include "control/daemon/fast_path.hpp"
+
+namespace weir::daemon {
+
+[[nodiscard]] nlohmann::json report_status(const Desired& desired, FastPath& fast_path);
+[[nodiscard]] nlohmann::json report_service(const model::Service& service, FastPath& fast_path);
+[[nodiscard]] nlohmann::json report_rows(const model::Service& service, FastPath& fast_path);
+[[nodiscard]] nlohmann::json report_stats(const model::Pool& pool, FastPath& fast_path);
+
+/// The id of a backend of a published service; 0 when it has none.
+[[nodiscard]] u32 backend_id(const table::Placed& placed, const model::Backend& backend);
+/// How many rows of a published service the backend owns.
+[[nodiscard]] u32 rows_owned(const table::Placed& placed, u32 backend);
+[[nodiscard]] const char* action_text(Action action);
+
+}  // namespace weir::daemon

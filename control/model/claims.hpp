@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which endpoints are taken, so that a conflict between services is found without walking all of them.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "control/model/plan.hpp"
+#include "control/model/rules.hpp"
+
+namespace weir::model {
+
+/// Two rules: an endpoint and protocol is the VIP of one service, and the NAT backend of one service. The second stems
+/// from the way back: an answer's source (address, port, protocol) alone tells which VIP to put in its place.
+class Claims {
+ public:
+  /// The first endpoint that `steps` would take twice, or from a service that is not among them.
+  [[nodiscard]] std::optional<Breach> conflict(std::span<const Step> steps) const;
+
+  /// Releases what every `before` holds, then takes what every `after` wants.
+  void apply(std::span<const Step> steps);
+
+ private:
+  struct Key {
+    Endpoint endpoint;
+    Protocol protocol = Protocol::tcp;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Key& key) const;
+  };
+  struct Owner {
+    std::string service;
+    std::string backend;  // empty: the VIP
+  };
+  using Owners = std::unordered_map<Key, Owner, Hash>;
+
+  Owners vips_;
+  Owners nat_backends_;
+};
+
+}  // namespace weir::model

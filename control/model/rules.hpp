@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a service must satisfy by itself, and how much of it fits; the rules between services are in claims.hpp.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "control/model/result.hpp"
+#include "control/model/service.hpp"
+#include "control/model/settings.hpp"
+
+namespace weir::model {
+
+/// The part of a service or backend that a rule is about; a reader of a file finds the line by it.
+enum class Field : u8 { whole, name, vip, rows, address, weight };
+
+/// A broken rule: where (a service's name and, for a backend, its index), and the sentence for the operator.
+struct Breach {
+  std::string service;
+  std::optional<std::size_t> backend;
+  Field field = Field::whole;
+  Error error;
+};
+
+/// The first rule that `service` breaks by itself.
+[[nodiscard]] std::optional<Breach> breach_of(const Service& service);
+
+/// What is counted against Limits.
+struct Usage {
+  u64 services = 0;
+  u64 backends = 0;
+  u64 rows = 0;
+
+  Usage& operator+=(const Usage& other);
+  Usage& operator-=(const Usage& other);
+};
+
+/// What one service uses; nothing for null.
+[[nodiscard]] Usage usage_of(const Service* service);
+
+/// Names the limit that `after` exceeds. A use that does not grow passes: a pool above a lowered limit can shrink.
+[[nodiscard]] std::optional<Error> over_limit(const Usage& before, const Usage& after, const Limits& limits);
+
+}  // namespace weir::model

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an operator sets once per host, in the configuration file only; a change needs a restart of lbd.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/core/types.hpp"
+
+namespace weir::model {
+
+/// How the XDP program is attached: native with a loud fall-back to generic, or exactly one of the two.
+enum class Attach : u8 { automatic, native, generic };
+
+/// Capacities of the tables, fixed when the tables are first created.
+struct Limits {
+  u32 services = 1024;         ///< at most 65536
+  u32 backends = 65536;        ///< over all services; at most 2^20
+  u32 rows = 8 * 1024 * 1024;  ///< over all services; 8 bytes each, at most 2^27
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+/// The secret that keys the flow hash and the forwarding tables; equal on all nodes of a cluster.
+using Seed = std::array<u8, 16>;
+
+struct Settings {
+  std::vector<std::string> interfaces;  ///< names; where traffic arrives and leaves
+  Attach attach = Attach::automatic;
+  std::optional<Seed> seed;  ///< absent: lbd makes one at first start and keeps it in its state directory
+  Limits limits;
+  std::string metrics_listen;  ///< "" or "ADDRESS:PORT" where GET /metrics is served over TCP as well
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
+
+}  // namespace weir::model

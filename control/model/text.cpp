@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/model/text.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace weir::model {
+namespace {
+
+constexpr std::size_t longest_name = 63;
+
+bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+Result<u16> parse_port(std::string_view text, std::string_view whole) {
+  u16 port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || port == 0)
+    return fail(Fault::invalid, "\"{}\": port \"{}\" is not a number from 1 to 65535", whole, text);
+  return port;
+}
+
+}  // namespace
+
+Result<Ip> parse_ip(std::string_view text) {
+  // inet_pton reads up to a NUL byte, which would let "192.0.2.1\0junk" pass.
+  const std::string terminated(text);
+  const bool has_nul = text.find('\0') != std::string_view::npos;
+  Ip ip{};
+  in_addr v4{};
+  if (!has_nul && inet_pton(AF_INET, terminated.c_str(), &v4) == 1) return ip_from_v4(Be32{v4.s_addr});
+  if (has_nul || inet_pton(AF_INET6, terminated.c_str(), ip.word) != 1)
+    return fail(Fault::invalid, "\"{}\" is not an IPv4 or IPv6 address", text);
+  if (is_v4(ip))
+    return fail(Fault::invalid, "\"{}\" is an IPv4 address in IPv6 form; write it as {}", text, to_text(ip));
+  return ip;
+}
+
+Result<Endpoint> parse_endpoint(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (text.starts_with('[')) {
+    const std::size_t bracket = text.find(']');
+    if (bracket == std::string_view::npos || bracket + 1 != colon)
+      return fail(Fault::invalid, "\"{}\" is not [ADDRESS]:PORT, for example [2001:db8::1]:80", text);
+    auto address = parse_ip(text.substr(1, bracket - 1));
+    if (!address) return tl::unexpected(std::move(address.error()));
+    if (is_v4(*address)) return fail(Fault::invalid, "\"{}\": write an IPv4 address without brackets", text);
+    auto port = parse_port(text.substr(colon + 1), text);
+    if (!port) return tl::unexpected(std::move(port.error()));
+    return Endpoint{*address, *port};
+  }
+  if (colon == std::string_view::npos)
+    return fail(Fault::invalid, "\"{}\" has no port; write ADDRESS:PORT, for example 192.0.2.1:80", text);
+  if (text.find(':') != colon)
+    return fail(Fault::invalid, "\"{}\": put an IPv6 address in brackets, for example [2001:db8::1]:80", text);
+  auto address = parse_ip(text.substr(0, colon));
+  if (!address) return tl::unexpected(std::move(address.error()));
+  auto port = parse_port(text.substr(colon + 1), text);
+  if (!port) return tl::unexpected(std::move(port.error()));
+  return Endpoint{*address, *port};
+}
+
+Result<Vip> parse_vip(std::string_view text) {
+  const std::string_view prefix = text.substr(0, text.find(':'));
+  // A word that no address can begin with is a protocol; "fe80" is not, and leaves the complaint to parse_endpoint().
+  const bool names_protocol = prefix.size() < text.size() && std::any_of(prefix.begin(), prefix.end(), [](char c) {
+                                return (c >= 'g' && c <= 'z') || (c >= 'G' && c <= 'Z');
+                              });
+  Vip vip;
+  if (names_protocol) {
+    auto protocol = parse_protocol(prefix);
+    if (!protocol) return tl::unexpected(std::move(protocol.error()));
+    vip.protocol = *protocol;
+    text.remove_prefix(prefix.size() + 1);
+  }
+  auto endpoint = parse_endpoint(text);
+  if (!endpoint) return tl::unexpected(std::move(endpoint.error()));
+  vip.endpoint = *endpoint;
+  return vip;
+}
+
+Result<Mode> parse_mode(std::string_view text) {
+  if (text == "nat") return Mode::nat;
+  if (text == "l2dsr") return Mode::l2dsr;
+  return fail(Fault::invalid, "mode \"{}\" is not known; write nat or l2dsr", text);
+}
+
+Result<HashOn> parse_hash(std::string_view text) {
+  if (text == "5tuple") return HashOn::five_tuple;
+  if (text == "source") return HashOn::source;
+  return fail(Fault::invalid, "hash \"{}\" is not known; write 5tuple or source", text);
+}
+
+Result<Admin> parse_admin(std::string_view text) {
+  if (text == "active") return Admin::active;
+  if (text == "draining") return Admin::draining;
+  if (text == "maint") return Admin::maint;
+  return fail(Fault::invalid, "admin state \"{}\" is not known; write active, draining or maint", text);
+}
+
+Result<Protocol> parse_protocol(std::string_view text) {
+  if (text == "tcp") return Protocol::tcp;
+  if (text == "udp") return Protocol::udp;
+  return fail(Fault::invalid, "protocol \"{}\" is not known; write tcp or udp", text);
+}
+
+Result<Seed> parse_seed(std::string_view text) {
+  Seed seed{};
+  bool valid = text.size() == 2 * seed.size();
+  for (std::size_t i = 0; valid && i < seed.size(); ++i) {
+    const char* digits = text.data() + 2 * i;
+    const auto [end, error] = std::from_chars(digits, digits + 2, seed[i], 16);
+    valid = error == std::errc{} && end == digits + 2;
+  }
+  if (valid) return seed;
+  return fail(Fault::invalid, "\"{}\" is not 32 hexadecimal digits; make them with: openssl rand -hex 16", text);
+}
+
+std::string to_text(const Ip& ip) {
+  char buffer[INET6_ADDRSTRLEN];
+  if (is_v4(ip)) return inet_ntop(AF_INET, &ip.word[3], buffer, sizeof buffer);
+  return inet_ntop(AF_INET6, ip.word, buffer, sizeof buffer);
+}
+
+std::string to_text(const Endpoint& endpoint) {
+  const std::string address = to_text(endpoint.address);
+  return is_v4(endpoint.address) ? fmt::format("{}:{}", address, endpoint.port)
+                                 : fmt::format("[{}]:{}", address, endpoint.port);
+}
+
+std::string to_text(Mode mode) { return mode == Mode::nat ? "nat" : "l2dsr"; }
+
+std::string to_text(HashOn hash) { return hash == HashOn::five_tuple ? "5tuple" : "source"; }
+
+std::string to_text(Admin admin) {
+  switch (admin) {
+    case Admin::active:
+      return "active";
+    case Admin::draining:
+      return "draining";
+    case Admin::maint:
+      return "maint";
+  }
+  return "unknown";
+}
+
+std::string to_text(Protocol protocol) { return protocol == Protocol::tcp ? "tcp" : "udp"; }
+
+std::string to_text(const Seed& seed) {
+  std::string text;
+  for (const u8 byte : seed) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+std::string vip_text(const Service& service) {
+  return fmt::format("{}:{}", to_text(service.protocol), to_text(service.vip));
+}
+
+std::string name_fault(std::string_view name) {
+  if (name.empty()) return "is empty";
+  if (name.size() > longest_name) return fmt::format("is longer than {} characters", longest_name);
+  if (!is_lower_or_digit(name.front())) return "begins with something else than a-z or 0-9";
+  const bool valid = std::all_of(name.begin(), name.end(),
+                                 [](char c) { return is_lower_or_digit(c) || c == '.' || c == '_' || c == '-'; });
+  return valid ? "" : "has a character outside a-z 0-9 . _ -";
+}
+
+std::string backend_name(const Endpoint& endpoint) {
+  std::string name = to_text(endpoint.address);
+  std::replace(name.begin(), name.end(), ':', '-');
+  if (name.front() == '-') name.insert(name.begin(), '0');  // "::5" is a valid address, "--5" no valid name
+  return fmt::format("{}-{}", name, endpoint.port);
+}
+
+}  // namespace weir::model

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/table/records.hpp"
+
+#include <xxhash.h>
+
+#include <bit>
+
+#include "dataplane/core/checksum.hpp"
+
+namespace weir::table {
+
+FlowKeys flow_keys(const model::Seed& seed) {
+  FlowKeys keys{};
+  const auto draw = [&seed](u64 n) { return XXH64(seed.data(), seed.size(), n); };
+  u64 n = 0;
+  for (u32& key : keys.add) key = static_cast<u32>(draw(n++) >> 32);
+  keys.multiply = draw(n) | 1;
+  return keys;
+}
+
+u64 table_word_of(const model::Service& service, u32 first_row) {
+  return table_word(first_row, static_cast<u32>(std::countr_zero(service.rows)), service.hash);
+}
+
+Service service_record(const model::Service& service, u32 first_row) {
+  Service record{};
+  record.table = table_word_of(service, first_row);
+  record.vip = service.vip.address;
+  record.port = to_be(service.vip.port);
+  record.protocol = service.protocol;
+  record.mode = service.mode;
+  record.in_use = 1;
+  return record;
+}
+
+Backend backend_record(const model::Service& service, u32 service_id, const model::Endpoint& backend, u64 hop) {
+  Backend record{};
+  record.hop = hop;
+  record.address = backend.address;
+  record.port = to_be(backend.port);
+  record.protocol = service.protocol;
+  record.mode = service.mode;
+  record.service = service_id;
+  const u32 vip = word_sum(service.vip.address);
+  const u32 address = word_sum(backend.address);
+  record.address_delta = replace_delta(vip, address);
+  record.transport_delta = replace_delta(vip + to_be(service.vip.port).raw, address + record.port.raw);
+  record.in_use = 1;
+  return record;
+}
+
+}  // namespace weir::table

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// The layout of the tables: the one interface between control plane and fast path. It lives in memory that both touch,
+// so every word that may change under a reader is aligned and is loaded and stored once. Any change of this file's
+// layout raises `layout_version`.
+#pragma once
+
+#include "dataplane/core/types.hpp"
+
+namespace weir {
+
+inline constexpr u64 layout_magic = 0x0031'7269'6557'4c42ULL;  // "BLWeir1" in memory order
+inline constexpr u32 layout_version = 1;
+
+/// One load, one store: neither torn nor merged by the compiler.
+template <class T>
+LB_INLINE T load_once(const T& word) {
+  return *static_cast<const volatile T*>(&word);
+}
+template <class T>
+LB_INLINE void store_once(T& word, T value) {
+  *static_cast<volatile T*>(&word) = value;
+}
+
+/// Keys of the flow hash, derived from the cluster's seed.
+struct FlowKeys {
+  u32 add[12];      // NH's additive keys, one per 32-bit word of input
+  u64 multiply;     // odd
+};
+
+/// The only record of its table. Written before the first packet and never while packets flow.
+struct alignas(64) Globals {
+  u64 magic;
+  u32 version;
+  u32 bucket_shift;  // index bucket of a hash: hash >> bucket_shift
+  u32 slot_shift;    // index slot: (hash * displacement of the bucket) >> slot_shift
+  u32 reserved;
+  FlowKeys keys;
+};
+static_assert(sizeof(Globals) == 128);
+
+// --- The index: which service is (address, port, protocol)? ---------------------------------------------------------
+// Two-level perfect hashing by displacement (Czech, Havas, Majewski 1992; Belazzougui, Botelho, Dietzfelbinger 2009):
+// the control plane chooses one odd multiplier per bucket so that every key has a slot of its own, so a look-up is one
+// load of the multiplier and one of the slot, hit or miss. Moving a bucket's keys is: copy them to their new slots,
+// store the multiplier, clear the old slots; a reader finds the key at every moment.
+
+enum class KeyKind : u8 {
+  service = 1,  // (VIP, port, protocol)          -> service id
+  answer = 2,   // (backend, port, protocol), nat -> backend id: whose source is to be mapped back
+  vip = 3,      // (VIP, 0, 0)                    -> VipState: the address is a VIP of ours at all
+};
+
+/// What becomes of packets to a VIP that no service takes.
+enum class VipState : u32 { foreign = 1, local = 2 };  // local: also an address of this host; the kernel answers
+
+/// The small part of a key. Never 0: 0 marks an empty slot.
+LB_INLINE constexpr u32 key_word(KeyKind kind, u8 protocol, Be16 port) {
+  return static_cast<u32>(kind) << 24 | static_cast<u32>(protocol) << 16 | port.raw;
+}
+
+struct alignas(32) IndexSlot {
+  u64 word;  // key_word in the low half, value in the high half; written last, cleared first
+  Ip address;
+  u64 reserved;
+};
+static_assert(sizeof(IndexSlot) == 32);
+
+inline constexpr u64 first_displacement = 1;  // of a bucket that has never had to move
+
+// --- Services, rows, backends, ports --------------------------------------------------------------------------------
+
+inline constexpr u32 nobody = 0;  // backend id 0 is never given out: rows of zeroes have no owner
+
+/// A service. `table` changes in one store; the rest is written before the index names the service.
+struct alignas(64) Service {
+  u64 table;    // bits 0..31 first row, 32..39 log2 of the number of rows, 40..47 HashOn
+  Ip vip;
+  Be16 port;
+  Protocol protocol;
+  Mode mode;
+  u32 in_use;  // 1 while the control plane holds the record, so that a restarted daemon can take it over
+  u64 reserved[4];
+};
+static_assert(sizeof(Service) == 64);
+
+LB_INLINE constexpr u64 table_word(u32 first_row, u32 log2_rows, HashOn hash) {
+  return u64{first_row} | u64{log2_rows} << 32 | static_cast<u64>(hash) << 40;
+}
+LB_INLINE constexpr u32 table_first_row(u64 table) { return static_cast<u32>(table); }
+LB_INLINE constexpr u32 table_log2_rows(u64 table) { return static_cast<u32>(table >> 32) & 0x1f; }
+LB_INLINE constexpr HashOn table_hash(u64 table) { return static_cast<HashOn>(table >> 40 & 0xff); }
+
+/// A row of a forwarding table: bits 0..23 the backend that owns it now, 24..47 the stable owner, 48..55 the state.
+using Row = u64;
+inline constexpr u32 backend_id_bits = 24;
+inline constexpr u32 backend_id_mask = (1U << backend_id_bits) - 1;
+
+LB_INLINE constexpr Row settled_row(u32 backend) { return u64{backend} | u64{backend} << backend_id_bits; }
+LB_INLINE constexpr u32 row_owner(Row row) { return static_cast<u32>(row) & backend_id_mask; }
+
+/// A backend: one cache line. `hop` changes by itself (netlink) in one store; the rest stands still while a row or an
+/// index slot names the backend.
+struct alignas(64) Backend {
+  u64 hop;  // bits 0..47 next hop's MAC, 48..57 egress port, bit 63 resolved; 0: no known next hop
+  Ip address;
+  Be16 port;
+  Protocol protocol;
+  Mode mode;
+  u32 service;
+  u32 address_delta;    // nat: what VIP -> backend adds to the IPv4 header checksum's sum
+  u32 transport_delta;  // nat: the same for the TCP/UDP checksum, ports included
+  u32 in_use;           // as in Service
+  u32 reserved0;
+  u64 reserved[2];
+};
+static_assert(sizeof(Backend) == 64);
+
+inline constexpr u32 port_index_bits = 10;
+inline constexpr u32 port_count = 1U << port_index_bits;
+inline constexpr u64 hop_resolved = u64{1} << 63;
+
+LB_INLINE constexpr u64 hop_word(MacBits mac, u32 port) { return (mac & mac_mask) | u64{port} << 48 | hop_resolved; }
+LB_INLINE constexpr MacBits hop_mac(u64 hop) { return hop & mac_mask; }
+LB_INLINE constexpr u32 hop_port(u64 hop) { return static_cast<u32>(hop >> 48) & (port_count - 1); }
+
+/// An interface that the program is attached to, at index `ifindex % port_count`.
+struct alignas(16) Port {
+  u64 mac;
+  u32 ifindex;  // 0: nobody here
+  u32 reserved;
+};
+static_assert(sizeof(Port) == 16);
+
+LB_INLINE constexpr u32 port_index(u32 ifindex) { return ifindex & (port_count - 1); }
+
+/// Counters of one service or one backend on one CPU. Bytes are frame bytes without padding and FCS.
+struct Counters {
+  u64 packets;         // client to backend
+  u64 bytes;
+  u64 return_packets;  // backend to client, mode nat
+  u64 return_bytes;
+  u64 connections;     // TCP SYN, client to backend
+};
+
+/// Counters of one verdict on one CPU.
+struct VerdictCounters {
+  u64 packets;
+  u64 bytes;
+};
+
+}  // namespace weir

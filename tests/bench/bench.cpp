@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// ns per packet of the loaded XDP program, net of an empty program behind the same wrapper, in one interleaved run.
+// Run by scripts/bench, which makes the network namespace that the return path's route look-ups need.
+#include <fmt/format.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <random>
+
+#include "bpf/loader.hpp"
+#include "bpf/mapped.hpp"
+#include "control/model/text.hpp"
+#include "control/table/publisher.hpp"
+#include "control/table/records.hpp"
+#include "restore.skel.h"
+#include "tests/bench/flow_record.hpp"
+#include "tests/support/frames.hpp"
+#include "tests/support/test_run.hpp"
+
+namespace {
+
+using namespace weir;
+using bench::FlowRecord;
+
+constexpr u32 max_flows = 1 << 20;
+const model::Seed seed = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+[[noreturn]] void die(const std::string& why) {
+  fmt::print(stderr, "bench: {}\n", why);
+  std::exit(1);
+}
+
+double thread_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// What one row of the report sends.
+struct Case {
+  const char* name;
+  testing::FrameSpec frame;
+  u32 expected_action;
+  Verdict verdict;
+  bool vary_destination = false;  // the answer path: the client is the destination
+};
+
+model::Service service(const char* name, const char* vip, Mode mode, const char* backend_prefix, u16 port) {
+  model::Service s{.name = name, .vip = model::parse_endpoint(vip).value(), .mode = mode};
+  for (int i = 1; i <= 10; ++i)
+    s.backends.push_back({fmt::format("b{}", i), {*model::parse_ip(fmt::format("{}{}", backend_prefix, i)), port}});
+  return s;
+}
+
+class Bench {
+ public:
+  explicit Bench(u32 ifindex) : ifindex_(ifindex) {
+    auto loaded = bpf::Engine::load({"", sizes_for(16, 256, 1 << 19)});
+    if (!loaded) die(loaded.error());
+    engine_ = std::move(*loaded);
+    initialise(engine_->memory(), table::flow_keys(seed));
+    engine_->memory().ports[port_index(ifindex)] = {0xaa00'0000'0002, ifindex, 0};
+    const u64 hop = hop_word(0x0100'0000'0002, port_index(ifindex));
+    publisher_ = std::make_unique<table::Publisher>(
+        engine_->memory(), seed,
+        table::Surroundings{[hop](const Ip&) { return hop; }, [](const Ip&) { return false; }, [](u32) {}, [](u32) {}});
+    model::Plan plan;
+    for (const auto& s : {service("nat4", "203.0.113.10:80", Mode::nat, "198.51.100.", 8080),
+                          service("nat6", "[2001:db8:f::10]:80", Mode::nat, "2001:db8:b::", 8080),
+                          service("dsr4", "203.0.113.20:80", Mode::l2dsr, "198.51.100.1", 80),
+                          service("dsr6", "[2001:db8:f::20]:80", Mode::l2dsr, "2001:db8:b::1", 80)})
+      plan.steps.push_back({s.name, nullptr, std::make_shared<model::Service>(s)});
+    if (auto done = publisher_->apply(plan); !done) die(done.error().message);
+    load_wrapper();
+  }
+
+  void report(const Case& c, u32 flows, int pairs, int repeat) {
+    fill(c, flows);
+    check(c);
+    std::vector<double> loaded, empty, net;
+    for (int i = 0; i < pairs; ++i) {
+      // ABBA: whichever half of the pair is second profits from neither.
+      const bool first = i % 2 == 0;
+      const double a = first ? measure(engine_->program_fd(), repeat) : measure(empty_fd_, repeat);
+      const double b = first ? measure(empty_fd_, repeat) : measure(engine_->program_fd(), repeat);
+      loaded.push_back(first ? a : b);
+      empty.push_back(first ? b : a);
+      net.push_back(loaded.back() - empty.back());
+    }
+    fmt::print("{:<22} {:>8} {:>9.1f} {:>9.1f} {:>9.1f}   [{:.1f} .. {:.1f}]\n", c.name, flows, median(empty),
+               median(loaded), median(net), *std::min_element(net.begin(), net.end()),
+               *std::max_element(net.begin(), net.end()));
+    std::fflush(stdout);
+  }
+
+ private:
+  void load_wrapper() {
+    wrapper_ = restore_skeleton__open();
+    if (!wrapper_) die("cannot open the wrapper program");
+    bpf_map__set_max_entries(wrapper_->maps.bench_flows, max_flows);
+    if (restore_skeleton__load(wrapper_) != 0) die("the kernel refuses the wrapper program");
+    flows_ = bpf::Mapped::map(bpf_map__fd(wrapper_->maps.bench_flows), sizeof(FlowRecord), max_flows).value();
+    state_ = bpf::Mapped::map(bpf_map__fd(wrapper_->maps.bench_state), sizeof(bench::State), 1).value();
+    empty_fd_ = bpf_program__fd(wrapper_->progs.bench_empty);
+  }
+
+  void aim(int program) {
+    u32 zero = 0;
+    if (bpf_map_update_elem(bpf_map__fd(wrapper_->maps.bench_target), &zero, &program, BPF_ANY) != 0)
+      die("cannot aim the wrapper");
+  }
+
+  void fill(const Case& c, u32 flows) {
+    std::mt19937_64 random(42);
+    testing::FrameSpec spec = c.frame;
+    spec.payload = 26;  // makes the IPv4 frame as long as a flow record
+    for (u32 i = 0; i < flows; ++i) {
+      const u64 draw = random();
+      const bool v6 = spec.source.find(':') != std::string::npos;
+      std::string client = v6 ? fmt::format("2001:db8:1::{:x}:{:x}", (draw >> 16) & 0xffff, draw & 0xffff)
+                              : fmt::format("198.{}.{}.{}", 18 + (draw >> 16 & 1), draw >> 8 & 0xff, 1 + (draw & 0x7f));
+      (c.vary_destination ? spec.destination : spec.source) = client;
+      (c.vary_destination ? spec.destination_port : spec.source_port) = static_cast<u16>(1024 + (draw >> 32) % 64000);
+      template_ = testing::make_frame(spec);
+      std::memcpy(&flows_.as<FlowRecord>()[i], template_.data(), sizeof(FlowRecord));
+    }
+    state_.as<bench::State>()[0] = {0, flows - 1, 0};
+  }
+
+  // A benchmark of the wrong path is worse than none: the verdict's counter must move, and the action be the one expected.
+  void check(const Case& c) {
+    aim(engine_->program_fd());
+    const u64 before = engine_->counting().verdicts()[static_cast<u32>(c.verdict)].packets;
+    const auto result = testing::run(bpf_program__fd(wrapper_->progs.bench_restore), template_, ifindex_, 1000);
+    const u64 after = engine_->counting().verdicts()[static_cast<u32>(c.verdict)].packets;
+    if (result.error != 0 || result.action != c.expected_action || after - before != 1000) {
+      const auto all = engine_->counting().verdicts();
+      for (u32 v = 0; v < verdict_count; ++v)
+        if (all[v].packets != 0) fmt::print(stderr, "bench: {} {}\n", verdict_table[v].name, all[v].packets);
+      die(fmt::format("{}: error {}, action {}, {} of 1000 packets with verdict {}", c.name, result.error,
+                      result.action, after - before, verdict_table[static_cast<u32>(c.verdict)].name));
+    }
+  }
+
+  double measure(int program, int repeat) {
+    aim(program);
+    const double start = thread_seconds();
+    const auto result = testing::run(bpf_program__fd(wrapper_->progs.bench_restore), template_, ifindex_, repeat);
+    if (result.error != 0) die(fmt::format("test run failed: {}", result.error));
+    return (thread_seconds() - start) * 1e9 / repeat;
+  }
+
+  u32 ifindex_;
+  std::unique_ptr<bpf::Engine> engine_;
+  std::unique_ptr<table::Publisher> publisher_;
+  restore_skeleton* wrapper_ = nullptr;
+  bpf::Mapped flows_, state_;
+  int empty_fd_ = -1;
+  testing::Bytes template_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const u32 ifindex = if_nametoindex(argc > 1 ? argv[1] : "lo");
+  const int pairs = argc > 2 ? std::atoi(argv[2]) : 15;
+  const int repeat = argc > 3 ? std::atoi(argv[3]) : 1000000;
+  if (ifindex == 0 || pairs < 1 || repeat < 1) die("usage: bench [INTERFACE [PAIRS [REPEAT]]]");
+  cpu_set_t cpu;
+  CPU_ZERO(&cpu);
+  CPU_SET(1 % static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN))), &cpu);
+  sched_setaffinity(0, sizeof cpu, &cpu);
+
+  constexpr u32 pass = XDP_PASS;
+  constexpr u32 tx = XDP_TX;
+  const Case cases[] = {
+      {"nat ipv4", {.destination = "203.0.113.10"}, tx, Verdict::forwarded_nat},
+      {"nat ipv6", {.source = "2001:db8:1::1", .destination = "2001:db8:f::10"}, tx, Verdict::forwarded_nat},
+      {"nat ipv4 answer", {.source = "198.51.100.1", .source_port = 8080}, tx, Verdict::returned_nat, true},
+      {"l2dsr ipv4", {.destination = "203.0.113.20"}, tx, Verdict::forwarded_l2dsr},
+      {"l2dsr ipv6", {.source = "2001:db8:1::1", .destination = "2001:db8:f::20"}, tx, Verdict::forwarded_l2dsr},
+      {"not a VIP ipv4", {.destination = "192.0.2.99"}, pass, Verdict::not_ours},
+  };
+  Bench bench(ifindex);
+  fmt::print("{:<22} {:>8} {:>9} {:>9} {:>9}   [min .. max of net], ns per packet, median of {} pairs of {}\n", "path",
+             "flows", "empty", "loaded", "net", pairs, repeat);
+  for (const Case& c : cases)
+    for (const u32 flows : {1U, 1U << 10, 1U << 16, 1U << 20}) bench.report(c, flows, pairs, repeat);
+  return 0;
+}

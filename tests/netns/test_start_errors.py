@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts that lbd refuses: one message that names the thing, exit 1, and what runs already goes on."""
+
+import contextlib
+import os
+import re
+import socket
+
+import pytest
+
+import daemon
+import layout as place
+import traffic
+
+
+def test_an_interface_that_does_not_exist(bed, balancer):
+    """Errors: lbd names the interface and attaches to none."""
+    balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)], interfaces=["l0", "nope0"])
+    said = balancer.refuse()
+    assert "nope0" in said
+    assert daemon.attached(bed) == {}
+    assert not bed.pin_dir.exists() or list(bed.pin_dir.iterdir()) == []
+
+
+def test_a_configuration_that_is_not_there(balancer):
+    """Errors: the path is named."""
+    assert str(balancer.config) in balancer.refuse()
+
+
+@pytest.mark.parametrize("what", ["file", "directory", "foreign listener"])
+def test_a_socket_path_that_is_taken(bed, balancer, what):
+    """Errors: lbd removes nothing that is not its own socket."""
+    balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)])
+    with contextlib.ExitStack() as stack:
+        if what == "file":
+            balancer.socket.write_text("precious")
+        elif what == "directory":
+            balancer.socket.mkdir()
+        else:
+            other = stack.enter_context(socket.socket(socket.AF_UNIX))
+            other.bind(str(balancer.socket))
+            other.listen()
+        assert str(balancer.socket) in balancer.refuse()
+        assert balancer.socket.exists()
+        assert what != "file" or balancer.socket.read_text() == "precious"
+    assert daemon.attached(bed) == {}
+
+
+def test_a_state_file_cut_in_half(bed, balancer):
+    """Errors: lbd does not guess; it names the file and says what to do, and the fast path goes on as it was."""
+    balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)])
+    balancer.start().wait_resolved()
+    balancer.ctl("backend", "set", "web/b1", "--weight", "50")
+    assert balancer.terminate() == 0
+    files = [path for path in balancer.state_dir.rglob("*") if path.is_file() and path.stat().st_size > 100]
+    assert files, "lbd has kept no state"
+    for path in files:
+        with open(path, "r+b") as file:
+            file.truncate(path.stat().st_size // 2)
+    said = balancer.refuse()
+    assert any(str(path) in said for path in files)
+    assert daemon.attached(bed) == dict.fromkeys(bed.interfaces, "native")
+    assert {traffic.who(bed, place.VIP4_NAT, 80) for _ in range(30)} == {"b1", "b2", "b3"}
+
+
+def test_no_root(bed, balancer):
+    """Errors: an ordinary user is told that lbd needs root or which capabilities, not which system call failed."""
+    balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)])
+    os.chmod(balancer.config, 0o644)
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    done = bed.run("lb", *nobody, *balancer.command(), check=False, timeout=10)
+    assert done.returncode == 1
+    assert re.search(r"root|CAP_", done.stderr), done.stderr
+    assert daemon.attached(bed) == {}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/config/config.hpp"
+
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "control/model/text.hpp"
+
+namespace {
+
+using weir::config::Configuration;
+using weir::config::parse;
+using weir::config::write;
+using namespace weir::model;
+
+const std::string example = R"(interfaces = ["l0", "l1"]
+attach = "native"
+seed = "00112233445566778899aabbccddeeff"
+metrics-listen = "127.0.0.1:9464"
+
+[limits]
+services = 10
+backends = 100
+rows = 1048576
+
+[[service]]
+name = "web"
+vip = "tcp:203.0.113.10:80"
+mode = "nat"
+hash = "source"
+rows = 4096
+
+  [[service.backend]]
+  name = "b1"
+  address = "198.51.100.11:8080"
+  weight = 50
+  admin = "draining"
+
+  [[service.backend]]
+  address = "198.51.100.12:8080"
+
+[[service]]
+name = "dns"
+vip = "udp:[2001:db8::10]:53"
+mode = "l2dsr"
+)";
+
+/// The message for `text`, which must be wrong; the file is called lb.toml.
+std::string complaint(const std::string& text) {
+  const auto result = parse(text, "lb.toml");
+  if (result) return "accepted";
+  CHECK(result.error().fault == weir::Fault::invalid);
+  return result.error().message;
+}
+
+/// The example with its first `from` replaced.
+std::string with(const std::string& from, const std::string& to) {
+  std::string text = example;
+  REQUIRE(text.find(from) != std::string::npos);
+  return text.replace(text.find(from), from.size(), to);
+}
+
+TEST_CASE("every key of a configuration file reaches its field") {
+  const Configuration c = *parse(example, "lb.toml");
+  CHECK(c.settings.interfaces == std::vector<std::string>{"l0", "l1"});
+  CHECK(c.settings.attach == Attach::native);
+  CHECK(c.settings.seed == *parse_seed("00112233445566778899aabbccddeeff"));
+  CHECK(c.settings.metrics_listen == "127.0.0.1:9464");
+  CHECK(c.settings.limits == Limits{10, 100, 1048576});
+  const Backend b1{"b1", *parse_endpoint("198.51.100.11:8080"), 50, weir::Admin::draining};
+  const Backend b2{"198.51.100.12-8080", *parse_endpoint("198.51.100.12:8080"), 100, weir::Admin::active};
+  REQUIRE(c.services.size() == 2);
+  CHECK(c.services[0] == Service{"web",
+                                 *parse_endpoint("203.0.113.10:80"),
+                                 weir::Protocol::tcp,
+                                 weir::Mode::nat,
+                                 weir::HashOn::source,
+                                 4096,
+                                 {b1, b2}});
+  CHECK(c.services[1] == Service{"dns",
+                                 *parse_endpoint("[2001:db8::10]:53"),
+                                 weir::Protocol::udp,
+                                 weir::Mode::l2dsr,
+                                 weir::HashOn::five_tuple,
+                                 65536,
+                                 {}});
+}
+
+TEST_CASE("a file with nothing but interfaces is valid, the rest has defaults") {
+  const Configuration c = *parse("interfaces = [\"eth0\"]", "lb.toml");
+  CHECK(c.settings == Settings{{"eth0"}, Attach::automatic, {}, Limits{}, ""});
+  CHECK(c.services.empty());
+}
+
+TEST_CASE("a wrong value is reported with its place, the value and what to write") {
+  CHECK(complaint(with("weight = 50", "weight = -1")) == "lb.toml:21:12: weight -1 is outside 0..65535");
+  CHECK(complaint(with("weight = 50", "weight = 65536")) == "lb.toml:21:12: weight 65536 is outside 0..65535");
+  CHECK(complaint(with("weight = 50", "weight = 4294967346")) ==
+        "lb.toml:21:12: weight 4294967346 is outside 0..65535");
+  CHECK(complaint(with("weight = 50", "weight = 1.5")) ==
+        "lb.toml:21:12: weight is a floating-point number (1.5); write an integer from 0 to 65535");
+  CHECK(complaint(with("weight = 50", "weight = \"50\"")) ==
+        "lb.toml:21:12: weight is a string (\"50\"); write an integer from 0 to 65535");
+  CHECK(complaint(with("rows = 4096", "rows = true")) ==
+        "lb.toml:16:8: rows is a boolean (true); write an integer from 256 to 1048576");
+  CHECK(complaint(with("rows = 4096", "rows = 4097")) ==
+        "lb.toml:16:8: web: rows 4097 is not a power of two from 256 to 1048576");
+  CHECK(complaint(with("services = 10", "services = 0")) == "lb.toml:7:12: services 0 is outside 1..65536");
+  CHECK(complaint(with("name = \"web\"", "name = 7")) ==
+        "lb.toml:12:8: name is an integer (7); write a string in quotes");
+  CHECK(complaint(with("\"native\"", "\"fast\"")) ==
+        "lb.toml:2:10: attach: \"fast\" is not known; write automatic, native or generic");
+  CHECK(complaint(with("8899aabb", "8899aab")) ==
+        "lb.toml:3:8: seed: \"00112233445566778899aabccddeeff\" is not 32 hexadecimal digits; make them with: openssl "
+        "rand -hex 16");
+  CHECK(complaint(with("203.0.113.10:80", "203.0.113.10:0")) ==
+        "lb.toml:13:7: vip: \"203.0.113.10:0\": port \"0\" is not a number from 1 to 65535");
+  CHECK(complaint(with("\"draining\"", "\"drain\"")) ==
+        "lb.toml:22:11: admin: admin state \"drain\" is not known; write active, draining or maint");
+}
+
+TEST_CASE("an integer too large for TOML is a syntax error with its place") {
+  CHECK_THAT(complaint(with("weight = 50", "weight = 99999999999999999999")), Catch::StartsWith("lb.toml:21:"));
+}
+
+TEST_CASE("an unknown key is an error that suggests the nearest known one") {
+  CHECK(complaint(with("weight = 50", "wieght = 50")) ==
+        "lb.toml:21:3: unknown key \"wieght\"; did you mean \"weight\"?");
+  CHECK(complaint(with("metrics-listen", "metrics_listen")) ==
+        "lb.toml:4:1: unknown key \"metrics_listen\"; did you mean \"metrics-listen\"?");
+  CHECK(complaint(with("[limits]", "[limit]")) == "lb.toml:6:2: unknown key \"limit\"; did you mean \"limits\"?");
+  CHECK(complaint(with("rows = 1048576", "row = 1")) == "lb.toml:9:1: unknown key \"row\"; did you mean \"rows\"?");
+  CHECK(complaint(with("hash = ", "check = ")) ==
+        "lb.toml:15:1: unknown key \"check\"; the keys here are name, vip, mode, hash, rows, backend");
+  CHECK_THAT(complaint(with("[[service.backend]]", "[[service.backends]]")),
+             Catch::Contains("unknown key \"backends\"; did you mean \"backend\"?"));
+}
+
+TEST_CASE("a required key that is missing is reported at its table") {
+  CHECK(complaint("") == "lb.toml:1:1: the file has no \"interfaces\"; add it");
+  CHECK(complaint(with("vip = \"tcp:203.0.113.10:80\"\n", "")) == "lb.toml:11:1: service has no \"vip\"; add it");
+  CHECK(complaint(with("mode = \"nat\"\n", "")) == "lb.toml:11:1: service has no \"mode\"; add it");
+  CHECK(complaint(with("name = \"web\"\n", "")) == "lb.toml:11:1: service has no \"name\"; add it");
+  CHECK(complaint(with("  address = \"198.51.100.12:8080\"\n", "")) ==
+        "lb.toml:24:3: backend has no \"address\"; add it");
+}
+
+TEST_CASE("tables and lists of the wrong kind are refused") {
+  CHECK(complaint("interfaces = \"eth0\"") ==
+        "lb.toml:1:14: interfaces is not a list of names; write for example [\"eth0\"]");
+  CHECK(complaint("interfaces = []") ==
+        "lb.toml:1:14: interfaces is not a list of names; write for example [\"eth0\"]");
+  for (const char* wrong : {"7", "\"\"", "\"a/b\"", "\"a b\"", "\"sixteen-letters-\"", "\"a\\u0000\""})
+    CHECK_THAT(complaint(fmt::format("interfaces = [\"eth0\", {}]", wrong)),
+               Catch::StartsWith("lb.toml:1:23: this is not the name of an interface"));
+  CHECK(complaint("interfaces = [\"a\", \"a\"]") == "lb.toml:1:20: interface \"a\" is there twice; remove one");
+  CHECK(complaint("interfaces = [\"a\"]\nlimits = 5") ==
+        "lb.toml:2:10: limits is an integer (5); write a table [limits]");
+  CHECK(complaint("interfaces = [\"a\"]\n[service]\nname = \"web\"") ==
+        "lb.toml:2:1: service is a table; write each one under a heading [[service]]");
+  CHECK(complaint("interfaces = [\"a\"]\nservice = [1]") ==
+        "lb.toml:2:11: service is an array; write each one under a heading [[service]]");
+}
+
+TEST_CASE("a broken rule of the model is reported at the key that breaks it") {
+  CHECK_THAT(complaint(with("\"udp:[2001:db8::10]:53\"", "\"203.0.113.10:80\"")),
+             Catch::StartsWith("lb.toml:29:7: dns: 203.0.113.10:80/tcp is already the VIP of service \"web\""));
+  CHECK(complaint(with("\"dns\"", "\"web\"")) == "lb.toml:28:8: there are two services \"web\"; rename one");
+  CHECK(complaint(with("198.51.100.12:8080", "198.51.100.11:8080")) ==
+        "lb.toml:25:13: web/198.51.100.11-8080: 198.51.100.11:8080 is there twice in this service; remove one");
+  CHECK(complaint(with("\"b1\"", "\"B1\"")) ==
+        "lb.toml:19:10: web/B1: the name \"B1\" begins with something else than a-z or 0-9");
+  CHECK_THAT(complaint(with("198.51.100.11:8080", "224.0.0.1:8080")),
+             Catch::StartsWith("lb.toml:20:13: web/b1: 224.0.0.1 is a multicast address"));
+  CHECK_THAT(complaint(with("\"nat\"", "\"l2dsr\"")), Catch::StartsWith("lb.toml:20:13: web/b1: port 8080 differs"));
+  CHECK(complaint(with("services = 10", "services = 1")) ==
+        "lb.toml:27:1: 2 services are more than limits.services = 1; raise it in the configuration file and restart "
+        "lbd");
+  CHECK_THAT(complaint(with("backends = 100", "backends = 1")), Catch::StartsWith("lb.toml:11:1: 2 backends are more"));
+}
+
+TEST_CASE("two nat services with one backend are reported at the second") {
+  const std::string text = example + R"(
+[[service]]
+name = "shop"
+vip = "203.0.113.11:80"
+mode = "nat"
+backend = [{ address = "198.51.100.11:8080" }]
+)";
+  CHECK_THAT(complaint(text), Catch::StartsWith("lb.toml:36:24: shop/198.51.100.11-8080: 198.51.100.11:8080/tcp is "
+                                                "already backend web/b1; two nat services cannot share"));
+}
+
+TEST_CASE("70,000 backends are one message, not a crash") {
+  std::string text = "interfaces = [\"a\"]\n[[service]]\nname = \"web\"\nvip = \"10.255.255.255:80\"\nmode = \"nat\"\n";
+  for (unsigned i = 0; i < 70'000; ++i)
+    text += fmt::format("[[service.backend]]\naddress = \"10.{}.{}.{}:80\"\n", i >> 16, (i >> 8) & 255, i & 255);
+  CHECK(complaint(text) ==
+        "lb.toml:2:1: 70000 backends are more than limits.backends = 65536; raise it in the configuration file and "
+        "restart lbd");
+}
+
+TEST_CASE("of several errors the first in the text is reported") {
+  CHECK_THAT(complaint("[[service]]\nname = \"web\"\nwieght = 1\nmode = \"x\"\n"), Catch::StartsWith("lb.toml:1:1: "));
+  CHECK_THAT(complaint("interfaces = [\"a\"]\nattach = 1\nbla = 2\nseed = 3\n"), Catch::StartsWith("lb.toml:2:10: "));
+}
+
+TEST_CASE("a file cut anywhere is valid or an error with a place, never a crash") {
+  unsigned refused = 0;
+  for (std::size_t length = 0; length < example.size(); ++length) {
+    const auto result = parse(example.substr(0, length), "lb.toml");
+    if (result) continue;
+    ++refused;
+    CHECK_THAT(result.error().message, Catch::StartsWith("lb.toml:"));
+    CHECK(result.error().message.size() > 20);
+  }
+  CHECK(refused > example.size() / 2);
+  CHECK_THAT(complaint(example.substr(0, example.find("113.10:80"))), Catch::StartsWith("lb.toml:13:"));
+}
+
+TEST_CASE("bytes that are not UTF-8 text are an error") {
+  CHECK_THAT(complaint("interfaces = [\"\xff\"]"), Catch::StartsWith("lb.toml:1:"));
+  CHECK_THAT(complaint(std::string(1000, '\0')), Catch::StartsWith("lb.toml:1:"));
+}
+
+/// A valid configuration with every kind of value in it.
+Configuration random_configuration(std::mt19937& random) {
+  const auto below = [&](unsigned bound) { return static_cast<unsigned>(random()) % bound; };
+  Configuration c;
+  for (unsigned i = 0; i <= below(3); ++i) c.settings.interfaces.push_back(fmt::format("e\"\\{}\x7f", i));
+  c.settings.attach = static_cast<Attach>(below(3));
+  if (below(2) != 0) c.settings.seed = Seed{static_cast<weir::u8>(below(256)), 0, 255};
+  if (below(2) != 0) c.settings.metrics_listen = "[::]:9464";
+  c.settings.limits = {100 + below(100), 1000 + below(100), (1U << 27) - below(100)};
+  for (unsigned i = 0; i < below(6); ++i) {
+    const bool is_v6 = below(2) != 0;
+    const auto address = [&](unsigned number) {
+      return is_v6 ? weir::Ip{{weir::to_be(0x20010db8U).raw, 0, 0, weir::to_be(number).raw}}
+                   : weir::ip_from_v4(weir::to_be(0x0a000000U + number));
+    };
+    Service service{fmt::format("s{}", i),
+                    {address(1), static_cast<weir::u16>(1 + i)},
+                    weir::Protocol::tcp,
+                    static_cast<weir::Mode>(1 + below(2)),
+                    static_cast<weir::HashOn>(1 + below(2)),
+                    256U << below(13),
+                    {}};
+    if (below(2) != 0) service.protocol = weir::Protocol::udp;
+    for (unsigned j = 0; j < below(9); ++j)
+      service.backends.push_back({fmt::format("b{}", j),
+                                  {address(256 * i + j + 2), service.vip.port},
+                                  below(65536),
+                                  static_cast<weir::Admin>(1 + below(3))});
+    c.services.push_back(service);
+  }
+  return c;
+}
+
+TEST_CASE("what is written parses to an equal value, and is written again with the same bytes") {
+  std::mt19937 random(11);
+  for (int i = 0; i < 300; ++i) {
+    const Configuration configuration = random_configuration(random);
+    const std::string text = write(configuration);
+    const auto again = parse(text, "export");
+    if (!again) FAIL(again.error().message << "\n" << text);
+    CHECK(*again == configuration);
+    CHECK(write(*again) == text);
+  }
+  CHECK(write(*parse(write(*parse(example, "lb.toml")), "export")) == write(*parse(example, "lb.toml")));
+}
+
+TEST_CASE("an exported file looks like one that a person would write") {
+  const std::string text = write(*parse(with("attach = \"native\"\n", ""), "lb.toml"));
+  CHECK_THAT(text, Catch::StartsWith("interfaces = [\"l0\", \"l1\"]\nattach = \"automatic\"\n"));
+  CHECK_THAT(text, Catch::Contains("\n[[service]]\nname = \"web\"\nvip = \"tcp:203.0.113.10:80\"\nmode = \"nat\"\n"));
+  CHECK_THAT(text, Catch::Contains("\n  [[service.backend]]\n  name = \"b1\"\n  address = \"198.51.100.11:8080\"\n"));
+}
+
+}  // namespace

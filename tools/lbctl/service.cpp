@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memory>
+
+#include "tools/lbctl/table.hpp"
+#include "tools/lbctl/verbs.hpp"
+
+namespace weir::lbctl {
+
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::string name, vip, mode, hash, rows;
+  Safety safety;
+  Form form;
+};
+using Shared = std::shared_ptr<Options>;
+
+std::string sum(const json& backends, const char* field) {
+  unsigned long long total = 0;
+  for (const json& backend : backends) total += backend.value(field, 0ULL);
+  return std::to_string(total);
+}
+
+std::string service_table(const json& services, bool headers) {
+  using enum Align;
+  Table table{{"NAME"},           {"VIP"},          {"MODE"},        {"HASH"}, {"BACKENDS", right}, {"ROWS", right},
+              {"PACKETS", right}, {"BYTES", right}, {"CONNS", right}};
+  for (const json& s : services) {
+    const json backends = s.value("backends", json::array());
+    table.add({cell(s, "name"), cell(s, "vip"), cell(s, "mode"), cell(s, "hash"), std::to_string(backends.size()),
+               cell(s, "rows"), sum(backends, "packets"), sum(backends, "bytes"), sum(backends, "connections")});
+  }
+  return table.text(headers);
+}
+
+CLI::App* verb_on(CLI::App& noun, const Shared& options, const std::string& verb, const std::string& what,
+                  const std::string& example) {
+  CLI::App* app = add_verb(noun, verb, what, example);
+  app->add_option("NAME", options->name, "Name of the service")->required()->check(not_empty);
+  return app;
+}
+
+void add_tuning(CLI::App& verb, Options& options) {
+  verb.add_option("--hash", options.hash, "What picks the backend: 5tuple, or source (client address)");
+  verb.add_option("--rows", options.rows, "Rows of the forwarding table: a power of two");
+}
+
+json tuning(const Options& options) {
+  json body = json::object();
+  if (!options.hash.empty()) body["hash"] = options.hash;
+  if (!options.rows.empty()) body["rows"] = as_number(options.rows);
+  return body;
+}
+
+}  // namespace
+
+void add_service_verbs(CLI::App& app, Action& action) {
+  CLI::App* noun =
+      app.add_subcommand("service", "VIPs and how their packets reach the backends")->require_subcommand(1);
+  const auto o = std::make_shared<Options>();
+
+  CLI::App* add =
+      verb_on(*noun, o, "add", "Add a service", "lbctl service add web --vip tcp:203.0.113.10:80 --mode nat");
+  add->add_option("--vip", o->vip, "PROTOCOL:ADDRESS:PORT, as tcp:203.0.113.10:80 or udp:[2001:db8::1]:53")->required();
+  add->add_option("--mode", o->mode, "nat or l2dsr")->required();
+  add_tuning(*add, *o);
+  add_safety(*add, o->safety);
+  add->callback([o, &action] {
+    action = [o](const Client& lbd) {
+      json body = tuning(*o);
+      body["vip"] = o->vip;
+      body["mode"] = o->mode;
+      return lbd.change("PUT", service_path(o->name) + o->safety.query_string(), body);
+    };
+  });
+
+  CLI::App* set = verb_on(*noun, o, "set", "Change a service", "lbctl service set web --hash source");
+  add_tuning(*set, *o);
+  add_safety(*set, o->safety);
+  set->callback([o, &action] {
+    if (o->hash.empty() && o->rows.empty()) throw CLI::RequiredError("--hash or --rows");
+    action = [o](const Client& lbd) {
+      return lbd.change("PATCH", service_path(o->name) + o->safety.query_string(), tuning(*o));
+    };
+  });
+
+  CLI::App* del = verb_on(*noun, o, "del", "Delete a service and its backends", "lbctl service del web --force");
+  add_safety(*del, o->safety);
+  del->callback([o, &action] {
+    action = [o](const Client& lbd) { return lbd.change("DELETE", service_path(o->name) + o->safety.query_string()); };
+  });
+
+  CLI::App* list = add_verb(*noun, "list", "All services", "lbctl service list --no-headers | awk '{print $2}'");
+  add_list_options(*list, o->form);
+  list->callback([o, &action] {
+    action = [o](const Client& lbd) {
+      return lbd.get("/v1/services").map([&](const json& services) {
+        return o->form.json() ? pretty(services) : service_table(services, !o->form.no_headers);
+      });
+    };
+  });
+
+  CLI::App* show = verb_on(*noun, o, "show", "One service and its backends", "lbctl service show web -o json");
+  add_list_options(*show, o->form);
+  show->callback([o, &action] {
+    action = [o](const Client& lbd) {
+      return lbd.get(service_path(o->name)).map([&](const json& service) {
+        if (o->form.json()) return pretty(service);
+        const json one = json::array({service});
+        return service_table(one, !o->form.no_headers) + "\n" + backend_table(one, !o->form.no_headers);
+      });
+    };
+  });
+}
+
+}  // namespace weir::lbctl

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/lbctl/transport.hpp"
+
+#include <sys/un.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <cstdint>
+#include <limits>
+#include <utility>  // Boost 1.74's asio/awaitable.hpp uses std::exchange without including it
+
+namespace weir::lbctl {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using boost::system::error_code;
+using Unix = asio::local::stream_protocol;
+
+namespace {
+
+std::string_view connect_hint(error_code error) {
+  if (error == boost::system::errc::no_such_file_or_directory)
+    return "there is no such socket; is lbd running? (--socket or WEIR_SOCKET names another one)";
+  if (error == boost::system::errc::connection_refused) return "nothing listens there; is lbd running?";
+  if (error == boost::system::errc::permission_denied)
+    return "permission denied; run as root or join the socket's group";
+  return {};
+}
+
+// Blocking calls of Asio know no time-out, so each step is started and the loop run until it is over.
+class Connection {
+ public:
+  Connection(const std::string& path, std::chrono::seconds timeout) : path_(path), timeout_(timeout) {
+    stream_.expires_after(timeout);
+  }
+
+  Outcome<> connect() {
+    const error_code error = run([&](auto done) {
+      stream_.async_connect(Unix::endpoint(path_), [done](error_code result) { done(result, 0); });
+    });
+    if (!error) return {};
+    if (const auto hint = connect_hint(error); !hint.empty())
+      return fail(Exit::unreachable, "lbd cannot be reached on {}: {}", path_, hint);
+    return failure(error);
+  }
+
+  Outcome<HttpAnswer> send(const http::request<http::string_body>& request) {
+    const error_code write_error = run([&](auto done) { http::async_write(stream_, request, done); });
+    if (write_error == beast::error::timeout) return failure(write_error);
+    // A write can fail because lbd has already refused the request; its answer says why.
+    beast::flat_buffer buffer;
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // boost::none refuses every body in Boost 1.74
+    const error_code read_error = run([&](auto done) { http::async_read(stream_, buffer, parser, done); });
+    if (read_error) return failure(read_error);
+    return HttpAnswer{parser.get().result_int(), std::move(parser.get().body())};
+  }
+
+ private:
+  template <class Start>
+  error_code run(Start start) {
+    error_code outcome;
+    start([&outcome](error_code error, std::size_t) { outcome = error; });
+    loop_.restart();
+    loop_.run();
+    return outcome;
+  }
+
+  tl::unexpected<Failure> failure(error_code error) const {
+    if (error == beast::error::timeout)
+      return fail(Exit::timed_out,
+                  "lbd on {} has not answered within {} s; what was asked for may still be carried out", path_,
+                  timeout_.count());
+    if (error == http::error::end_of_stream || error == http::error::partial_message)
+      return fail(Exit::unreachable, "lbd on {} closed the connection before it had answered", path_);
+    if (error.category() == http::make_error_code(http::error::bad_method).category())
+      return fail(Exit::unreachable, "what listens on {} does not speak HTTP ({}); is it lbd's socket?", path_,
+                  error.message());
+    return fail(Exit::unreachable, "lbd cannot be reached on {}: {}", path_, error.message());
+  }
+
+  const std::string& path_;
+  std::chrono::seconds timeout_;
+  asio::io_context loop_{1};
+  beast::basic_stream<Unix> stream_{loop_};
+};
+
+}  // namespace
+
+Outcome<HttpAnswer> exchange(const std::string& socket_path, std::chrono::seconds timeout, std::string_view method,
+                             const std::string& target, const std::string& body) {
+  if (socket_path.empty() || socket_path.size() >= sizeof(sockaddr_un{}.sun_path))
+    return fail(Exit::unreachable, "socket path \"{}\" has {} bytes; a Unix socket's path has 1..{}", socket_path,
+                socket_path.size(), sizeof(sockaddr_un{}.sun_path) - 1);
+  Connection connection(socket_path, timeout);
+  if (Outcome<> connected = connection.connect(); !connected) return tl::unexpected(connected.error());
+
+  http::request<http::string_body> request;
+  request.version(11);
+  request.method_string({method.data(), method.size()});
+  request.target(target);
+  request.set(http::field::host, "lbd");
+  request.set(http::field::user_agent, "lbctl/" WEIR_VERSION);
+  request.keep_alive(false);
+  request.body() = body;
+  request.prepare_payload();
+  return connection.send(request);
+}
+
+}  // namespace weir::lbctl
