@@ -34,9 +34,11 @@ Counting::Counting(int verdicts_fd, int services_fd, int backends_fd)
 
 VerdictTotals Counting::verdicts() const {
   VerdictTotals totals{};
-  for (u32 i = 0; i < verdict_count; ++i) totals[i] = sum<VerdictCounters>(verdicts_fd_, i, cpus_);
+  for (u32 i = 0; i < verdict_count; ++i) totals[i] = verdict(i);
   return totals;
 }
+
+VerdictCounters Counting::verdict(u32 index) const { return sum<VerdictCounters>(verdicts_fd_, index, cpus_); }
 
 Counters Counting::service(u32 id) const { return sum<Counters>(services_fd_, id, cpus_); }
 Counters Counting::backend(u32 id) const { return sum<Counters>(backends_fd_, id, cpus_); }

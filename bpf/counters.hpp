@@ -17,6 +17,7 @@ class Counting {
   Counting(int verdicts_fd, int services_fd, int backends_fd);
 
   [[nodiscard]] VerdictTotals verdicts() const;
+  [[nodiscard]] VerdictCounters verdict(u32 index) const;
   [[nodiscard]] Counters service(u32 id) const;
   [[nodiscard]] Counters backend(u32 id) const;
   /// Back to zero, before an id is given out again.

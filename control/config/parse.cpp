@@ -134,9 +134,8 @@ void check(Reader& reader, const Configuration& configuration, const std::vector
     const model::Step step{service.name, nullptr, {std::shared_ptr<void>(), &service}};
     if (auto breach = claims.conflict({&step, 1})) complain(*breach);
     claims.apply({&step, 1});
-    const model::Usage before = usage;
     usage += model::usage_of(&service);
-    if (auto error = model::over_limit(before, usage, configuration.settings.limits))
+    if (auto error = model::over_limit(usage, configuration.settings.limits))
       reader.complain(config::place_of(table), error->message);
   }
 }

@@ -162,7 +162,7 @@ Result<Plan> Pool::plan(const Mutation& mutation, bool force) const {
     plan.steps.push_back(std::move(step));
   }
   if (auto breach = claims_.conflict(plan.steps)) return tl::unexpected(std::move(breach->error));
-  if (auto error = over_limit(usage_, after, limits_)) return tl::unexpected(std::move(*error));
+  if (auto error = over_limit(after, limits_)) return tl::unexpected(std::move(*error));
   if (force) return plan;
 
   const auto* replace = std::get_if<Replace>(&mutation);

@@ -112,16 +112,16 @@ Usage usage_of(const Service* service) {
   return {1, service->backends.size(), service->rows};
 }
 
-std::optional<Error> over_limit(const Usage& before, const Usage& after, const Limits& limits) {
-  const auto check = [](u64 was, u64 is, u32 limit, std::string_view key) -> std::optional<Error> {
-    if (is <= limit || is <= was) return {};
+std::optional<Error> over_limit(const Usage& usage, const Limits& limits) {
+  const auto check = [](u64 used, u32 limit, std::string_view key) -> std::optional<Error> {
+    if (used <= limit) return {};
     return Error{Fault::conflict,
                  fmt::format("{} {} are more than limits.{} = {}; raise it in the configuration file and restart lbd",
-                             is, key, key, limit)};
+                             used, key, key, limit)};
   };
-  if (auto error = check(before.services, after.services, limits.services, "services")) return error;
-  if (auto error = check(before.backends, after.backends, limits.backends, "backends")) return error;
-  return check(before.rows, after.rows, limits.rows, "rows");
+  if (auto error = check(usage.services, limits.services, "services")) return error;
+  if (auto error = check(usage.backends, limits.backends, "backends")) return error;
+  return check(usage.rows, limits.rows, "rows");
 }
 
 }  // namespace weir::model

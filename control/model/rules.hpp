@@ -39,7 +39,7 @@ struct Usage {
 /// What one service uses; nothing for null.
 [[nodiscard]] Usage usage_of(const Service* service);
 
-/// Names the limit that `after` exceeds. A use that does not grow passes: a pool above a lowered limit can shrink.
-[[nodiscard]] std::optional<Error> over_limit(const Usage& before, const Usage& after, const Limits& limits);
+/// Names the limit that `usage` exceeds.
+[[nodiscard]] std::optional<Error> over_limit(const Usage& usage, const Limits& limits);
 
 }  // namespace weir::model

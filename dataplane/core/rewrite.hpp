@@ -9,11 +9,6 @@
 
 namespace weir {
 
-LB_INLINE void store_address(Be32& field, const Ip& ip) { field.raw = ip.word[3]; }
-LB_INLINE void store_address(Be32 (&field)[4], const Ip& ip) {
-  for (u32 i = 0; i < 4; ++i) field[i].raw = ip.word[i];
-}
-
 /// The checksum of TCP or UDP after its pseudo-header and a port changed. Over IPv4 a UDP checksum of zero means "none"
 /// and stays so; a computed zero is sent as 0xffff (RFC 768).
 LB_INLINE Be16 transport_checksum(Be16 checksum, u16 delta, bool udp) {
@@ -26,11 +21,18 @@ LB_INLINE Be16 transport_checksum(Be16 checksum, u16 delta, bool udp) {
 LB_INLINE void translate(Ipv4& ip, const Ip& to, u16 delta, bool forward) {
   ip.ttl = static_cast<u8>(ip.ttl - 1);
   ip.checksum = update_checksum(ip.checksum, u32{delta} + ttl_delta);
-  store_address(forward ? ip.destination : ip.source, to);
+  if (forward)
+    ip.destination.raw = to.word[3];
+  else
+    ip.source.raw = to.word[3];
 }
 LB_INLINE void translate(Ipv6& ip, const Ip& to, u16, bool forward) {
   ip.hop_limit = static_cast<u8>(ip.hop_limit - 1);
-  store_address(forward ? ip.destination : ip.source, to);
+  for (u32 i = 0; i < 4; ++i)
+    if (forward)
+      ip.destination[i].raw = to.word[i];
+    else
+      ip.source[i].raw = to.word[i];
 }
 
 /// Transport header of nat: the port that changes and the checksum, which covers the address as well.

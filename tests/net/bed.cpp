@@ -50,6 +50,11 @@ Bed::Bed() : host_(fmt::format("wn{}h", getpid())), peer_(fmt::format("wn{}p", g
   home_ = ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   run_command("ip netns add " + host_);
   run_command("ip netns add " + peer_);
+  // Without this IPv6 is silent for its first two seconds: its link-local address is still being tested.
+  for (const std::string& name : {host_, peer_})
+    for (const char* devices : {"all", "default"})
+      run_command(
+          fmt::format("ip netns exec {} sh -c 'echo 0 > /proc/sys/net/ipv6/conf/{}/accept_dad'", name, devices));
   run_command(
       fmt::format("ip link add a0 netns {} address 02:00:00:00:00:01 type veth peer name b0 netns {} address "
                   "02:00:00:00:00:02",

@@ -77,6 +77,7 @@ class Balancer:
         self.dir.mkdir(exist_ok=True)
         self.config, self.socket = self.dir / "lb.toml", self.dir / "lbd.sock"
         self.state_dir, self.log, self.pin_dir = self.dir / "state", self.dir / "lbd.log", bed.pin_dir
+        self.state_dir.mkdir(exist_ok=True)
         self.process = None
         self._kept = None
 
@@ -95,7 +96,9 @@ class Balancer:
         """Starts lbd and waits for its "lbd: ready". BedError with its log when it ends or stays silent."""
         self._kept = None
         with open(self.log, "w") as log:
-            self.process = self.bed.popen("lb", *self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            # A session of its own: Ctrl-C at a terminal is for the program that started lbd.
+            self.process = self.bed.popen("lb", *self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          start_new_session=True)
         end = time.monotonic() + timeout
         while "lbd: ready" not in self.log.read_text():
             if self.process.poll() is not None or time.monotonic() > end:

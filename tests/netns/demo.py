@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -107,6 +108,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this with SIGINT ignored
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bed, keep = beds.Bed("weir"), False
     try:
@@ -122,8 +124,8 @@ def main() -> int:
         say("Look around" if keep else "Look around (run scripts/demo --keep, and the bed stays)")
         print("  scripts/topo status\n  scripts/topo shell client        then: curl http://203.0.113.10/\n"
               "  scripts/topo shell lb            then: ip link; bpftool prog\n"
-              f"  {daemon.LBCTL.relative_to(beds.ROOT)} --socket {balancer.socket} status\n  scripts/topo down")
-    except (beds.BedError, AssertionError, OSError) as error:
+              f"  {os.path.relpath(daemon.LBCTL)} --socket {balancer.socket} status\n  scripts/topo down")
+    except Exception as error:  # whatever it was: say it, show what lbd said, leave nothing behind
         print(f"\ndemo: failed: {error}\n{tail(balancer.log)}", file=sys.stderr, end="")
         return 1
     except KeyboardInterrupt:

@@ -125,7 +125,7 @@ def test_the_cost_of_a_change_does_not_depend_on_other_services(bed, balancer, r
     for _ in range(2):  # interleaved, so that a machine that gets slower meanwhile slows both
         for count in medians:
             (balancer.dir / "many.toml").write_text(daemon.config_text(bed, many(count)))
-            balancer.ctl("apply", "-f", balancer.dir / "many.toml")
+            balancer.ctl("apply", "--force", "-f", balancer.dir / "many.toml")
             assert len(balancer.get("/v1/services")) == count
             median_change(balancer, path, body, pairs=10)
             medians[count].append(median_change(balancer, path, body))

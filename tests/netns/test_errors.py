@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import bed as beds
 import daemon
 import layout as place
 import traffic
@@ -153,13 +154,13 @@ def test_a_truncated_file(live, part):
     cut = text[:int(len(text) * part)].rstrip()
     cut = cut[:cut.rindex('"')] if cut.endswith('"') else cut + ' = "x'  # ends inside a string
     assert re.search(r"wrong\.toml:\d+:\d+: ", apply(live, cut))
-    checked = live.bed.run("lb", *live.command("--check", "--config", live.dir / "wrong.toml"), check=False)
+    checked = live.bed.run("lb", daemon.LBD, "--check", "--config", live.dir / "wrong.toml", check=False)
     assert checked.returncode == 1 and re.search(r"wrong\.toml:\d+:\d+: ", checked.stderr)
 
 
 def test_no_daemon(live):
     """Errors: lbctl without lbd says which socket it tried, exit 4."""
-    done = live.ctl("--socket", live.dir / "absent.sock", "status", check=False)
+    done = beds.run(daemon.LBCTL, "--socket", live.dir / "absent.sock", "status", check=False)
     assert done.returncode == 4 and "absent.sock" in done.stderr
 
 

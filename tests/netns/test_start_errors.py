@@ -63,6 +63,13 @@ def test_a_state_file_cut_in_half(bed, balancer):
     assert {traffic.who(bed, place.VIP4_NAT, 80) for _ in range(30)} == {"b1", "b2", "b3"}
 
 
+def test_a_first_start_makes_its_state_directory(bed, balancer):
+    """Start: on a machine where lbd never ran, its directories are made, so that the first change can be kept."""
+    balancer.state_dir.rmdir()
+    balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)]).start().wait_resolved()
+    assert "weight 100 -> 50" in balancer.ctl("backend", "set", "web/b1", "--weight", "50").stdout
+
+
 def test_no_root(bed, balancer):
     """Errors: an ordinary user is told that lbd needs root or which capabilities, not which system call failed."""
     balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)])

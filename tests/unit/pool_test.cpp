@@ -236,7 +236,7 @@ TEST_CASE("rows are a power of two from 2^8 to 2^20") {
   for (const u32 rows : {256U, 1U << 20}) CHECK(pool.plan(SetService{"web", {}, rows}, false).has_value());
 }
 
-TEST_CASE("a limit is named by its key, and an overfull pool can shrink") {
+TEST_CASE("a limit is named by its key, and what is deleted makes room") {
   const Service one = service("one", "203.0.113.1:80", {backend("b1", "198.51.100.1:80")});
   const Service two = service("two", "203.0.113.2:80", {backend("b1", "198.51.100.2:80")});
   Pool services = pool_with({one}, {1, 10, 1U << 20});

@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.footer(
       "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 lbd is not reachable, 5 refused (--force overrides).\n"
-      "Example:\n  lbctl backend drain web/b1");
+      "Example:\n  lbctl backend drain web/b1\n");
   add_service_verbs(app, action);
   add_backend_verbs(app, action);
   add_trace_verb(app, action);

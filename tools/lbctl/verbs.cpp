@@ -11,7 +11,7 @@ std::string Safety::query_string() const {
 
 CLI::App* add_verb(CLI::App& parent, const std::string& name, const std::string& what, const std::string& example) {
   CLI::App* verb = parent.add_subcommand(name, what);
-  verb->footer("Example:\n  " + example);
+  verb->footer("Example:\n  " + example + "\n");
   return verb;
 }
 
