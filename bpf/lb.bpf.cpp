@@ -27,17 +27,29 @@ LB_INLINE Record* lookup(Map& map, u32 key) {
   return static_cast<Record*>(map_lookup(&map, &key));
 }
 
-/// The tables as BPF maps, and the host's routes as the kernel's FIB.
+/// The tables in the image, and the host's routes as the kernel's FIB.
 struct KernelTables {
   xdp_md* context;
+  u8* image;
 
-  LB_INLINE const Globals* globals() const { return lookup<Globals>(weir_globals, 0); }
-  LB_INLINE const u64* displacement(u32 bucket) const { return lookup<u64>(weir_buckets, bucket); }
-  LB_INLINE const IndexSlot* slot(u32 index) const { return lookup<IndexSlot>(weir_slots, index); }
-  LB_INLINE const Service* service(u32 id) const { return lookup<Service>(weir_services, id); }
-  LB_INLINE const Row* row(u32 index) const { return lookup<Row>(weir_rows, index); }
-  LB_INLINE const Backend* backend(u32 id) const { return lookup<Backend>(weir_backends, id); }
-  LB_INLINE const Port* port(u32 index) const { return lookup<Port>(weir_ports, index); }
+  template <class Record>
+  LB_INLINE const Record* at(u64 table, u32 index, u32 count) const {
+    u64 i = index;
+    // The comparison must bound the very register that the address is made from, and before it is made: clang (14..22)
+    // else compares a copy or computes the address first, and the verifier refuses: "unbounded memory access, make sure
+    // to bounds check any such access".
+    asm volatile("" : "+r"(i));
+    if (i >= count) return nullptr;
+    asm volatile("" : "+r"(i));
+    return reinterpret_cast<const Record*>(image + table + i * sizeof(Record));
+  }
+  LB_INLINE const Globals* globals() const { return reinterpret_cast<const Globals*>(image); }
+  LB_INLINE const Port* port(u32 i) const { return at<Port>(weir_offsets.ports, i, port_count); }
+  LB_INLINE const u64* displacement(u32 i) const { return at<u64>(weir_offsets.buckets, i, weir_sizes.buckets); }
+  LB_INLINE const IndexSlot* slot(u32 i) const { return at<IndexSlot>(weir_offsets.slots, i, weir_sizes.slots); }
+  LB_INLINE const Service* service(u32 i) const { return at<Service>(weir_offsets.services, i, weir_sizes.services); }
+  LB_INLINE const Backend* backend(u32 i) const { return at<Backend>(weir_offsets.backends, i, weir_sizes.backends); }
+  LB_INLINE const Row* row(u32 i) const { return at<Row>(weir_offsets.rows, i, weir_sizes.rows); }
 
   template <class Net>
   LB_INLINE Route route(const Net& net, const Ip& from, u32 length) const {
@@ -90,46 +102,53 @@ struct KernelTables {
   }
 };
 
-LB_INLINE void add(Counters* counters, const Decision& d, bool forward) {
+LB_INLINE void add(Counters* counters, u32 bytes, bool forward, bool syn) {
   if (!counters) return;
-  (forward ? counters->packets : counters->return_packets) += 1;
-  (forward ? counters->bytes : counters->return_bytes) += d.bytes;
-  if (forward && d.syn) counters->connections += 1;
-}
-
-LB_INLINE void count(const XdpFrame& frame, const Decision& d, Verdict verdict) {
-  if (auto* counters = lookup<VerdictCounters>(weir_verdicts, static_cast<u32>(verdict))) {
+  if (forward) {
     counters->packets += 1;
-    counters->bytes += d.bytes ? d.bytes : static_cast<u32>(frame.end - frame.begin);
+    counters->bytes += bytes;
+    if (syn) counters->connections += 1;
+  } else {
+    counters->return_packets += 1;
+    counters->return_bytes += bytes;
   }
-  if (action_of(verdict) != Action::transmit) return;
-  const bool forward = verdict != Verdict::returned_nat;
-  add(lookup<Counters>(weir_svc_stats, d.service_id), d, forward);
-  add(lookup<Counters>(weir_be_stats, d.backend_id), d, forward);
 }
 
-LB_INLINE int transmit(const Decision& d, u32 ingress) {
-  if (d.egress->ifindex == ingress) return XDP_TX;
-  return static_cast<int>(redirect_map(&weir_devices, hop_port(d.hop), XDP_DROP));
-}
+/// Rewrites, counts and chooses the way out for a packet that is to be sent.
+struct Sender {
+  const XdpFrame& frame;
+  u32 ingress;
+  int& action;
+  u32& bytes;
+
+  template <class T>
+  LB_INLINE Verdict operator()(const T& t) const {
+    const Verdict verdict = rewrite(frame, t);
+    if (verdict != T::verdict) return verdict;
+    constexpr bool forward = T::verdict != Verdict::returned_nat;
+    bytes = t.packet.end;
+    add(lookup<Counters>(weir_svc_stats, t.service_id), bytes, forward, t.packet.syn);
+    add(lookup<Counters>(weir_be_stats, t.backend_id), bytes, forward, t.packet.syn);
+    action = t.egress.ifindex == ingress ? int{XDP_TX}
+                                         : static_cast<int>(redirect_map(&weir_devices, hop_port(t.hop), XDP_DROP));
+    return verdict;
+  }
+};
 
 LB_INLINE int run(xdp_md* context) {
   const XdpFrame frame{context, reinterpret_cast<u8*>(static_cast<__UINTPTR_TYPE__>(context->data)),
                        reinterpret_cast<u8*>(static_cast<__UINTPTR_TYPE__>(context->data_end))};
+  auto* image = lookup<u8>(weir_tables, 0);
+  if (!image) return XDP_ABORTED;  // cannot be: element 0 of an array map of one element
   const u32 ingress = context->ingress_ifindex;
-  const Decision d = decide(frame, KernelTables{context}, ingress);
-  const bool sends = action_of(d.verdict) == Action::transmit;
-  const Verdict verdict = sends ? rewrite(frame, d) : d.verdict;
-  count(frame, d, verdict);
-  switch (action_of(verdict)) {
-    case Action::pass:
-      return XDP_PASS;
-    case Action::drop:
-      return XDP_DROP;
-    case Action::transmit:
-      return transmit(d, ingress);
+  int action = XDP_DROP;
+  u32 bytes = static_cast<u32>(frame.end - frame.begin);
+  const Verdict verdict = decide(frame, KernelTables{context, image}, ingress, Sender{frame, ingress, action, bytes});
+  if (auto* counters = lookup<VerdictCounters>(weir_verdicts, static_cast<u32>(verdict))) {
+    counters->packets += 1;
+    counters->bytes += bytes;
   }
-  return XDP_DROP;
+  return action_of(verdict) == Action::pass ? int{XDP_PASS} : action;
 }
 
 }  // namespace weir::bpf

@@ -5,11 +5,18 @@
 #include <bpf/libbpf.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 #include "bpf/features.hpp"
 #include "bpf/mapped.hpp"
+
+// The skeleton names the types of the program's constants without their namespace.
+using weir::TableOffsets;
+using weir::TableSizes;
 #include "lb.skel.h"
 
 namespace weir::bpf {
@@ -29,25 +36,30 @@ std::string& load_log() {
 }
 int collect(enum libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG) return 0;
-  char line[2048];
-  const int length = std::vsnprintf(line, sizeof line, format, arguments);
-  if (length > 0) load_log().append(line);
+  char* line = nullptr;
+  const int length = vasprintf(&line, format, arguments);
+  if (length > 0) {
+    // The verifier explains itself at length and says what it refuses at the end.
+    constexpr std::size_t telling = 2000;
+    const std::string_view text(line, static_cast<std::size_t>(length));
+    load_log().append(text.size() > telling ? text.substr(text.size() - telling) : text);
+  }
+  std::free(line);
   return length;
 }
 
 void set_sizes(const Skeleton& skeleton, const TableSizes& sizes) {
+  const TableOffsets offsets = offsets_of(sizes);
   auto& maps = skeleton->maps;
-  bpf_map__set_max_entries(maps.weir_buckets, sizes.buckets);
-  bpf_map__set_max_entries(maps.weir_slots, sizes.slots);
-  bpf_map__set_max_entries(maps.weir_services, sizes.services);
-  bpf_map__set_max_entries(maps.weir_rows, sizes.rows);
-  bpf_map__set_max_entries(maps.weir_backends, sizes.backends);
+  bpf_map__set_value_size(maps.weir_tables, static_cast<u32>(offsets.end));
   bpf_map__set_max_entries(maps.weir_svc_stats, sizes.services);
   bpf_map__set_max_entries(maps.weir_be_stats, sizes.backends);
+  skeleton->rodata->weir_sizes = sizes;
+  skeleton->rodata->weir_offsets = offsets;
 }
 
 /// Compares a pinned map with what this program would create. Sizes that differ come from changed limits.
-Outcome<> compatible(const bpf_map* map, const std::string& path, const std::string& pin_dir) {
+Outcome<> compatible(bpf_map* map, const std::string& path, const std::string& pin_dir) {
   const Descriptor fd(bpf_obj_get(path.c_str()));
   if (!fd.valid()) return failure("cannot open the pinned map {}: {}", path, errno_text(errno));
   bpf_map_info info{};
@@ -57,10 +69,12 @@ Outcome<> compatible(const bpf_map* map, const std::string& path, const std::str
   if (info.type != bpf_map__type(map) || info.value_size != bpf_map__value_size(map) ||
       info.max_entries != bpf_map__max_entries(map))
     return failure(
-        "the running tables in {} have another size or layout ({} holds {} records of {} bytes, {} of {} bytes are "
-        "wanted); restore the limits they were made with, or remove the fast path first: lbd --detach",
+        "the running tables in {} have another size or layout ({} holds {} x {} bytes, {} x {} bytes are wanted); "
+        "restore the limits they were made with, or remove the fast path first: lbd --detach",
         pin_dir, bpf_map__name(map), info.max_entries, info.value_size, bpf_map__max_entries(map),
         bpf_map__value_size(map));
+  // The kernel adds BPF_F_RDONLY_PROG to a device map, and libbpf 1.1 then takes the pinned one for another map.
+  bpf_map__set_map_flags(map, info.map_flags);
   return {};
 }
 
@@ -78,7 +92,7 @@ Outcome<bool> choose_pins(const Skeleton& skeleton, const std::string& pin_dir) 
     ++wanted;
     if (::access(path.c_str(), F_OK) != 0) continue;
     ++present;
-    if (auto same = compatible(map, path, pin_dir); !same) return tl::unexpected(same.error());
+    if (auto same = compatible(writable, path, pin_dir); !same) return tl::unexpected(same.error());
   }
   if (present != 0 && present != wanted)
     return failure("{} holds {} of {} maps: an incomplete fast path; remove it first: lbd --detach", pin_dir, present,
@@ -92,7 +106,7 @@ struct Engine::State {
   Skeleton skeleton;
   TableSizes sizes;
   bool adopted = false;
-  Mapped globals, buckets, slots, services, rows, backends, ports;
+  Mapped image;
   TableMemory memory;
   std::unique_ptr<Counting> counting;
   ring_buffer* ring = nullptr;
@@ -101,21 +115,11 @@ struct Engine::State {
   ~State() { ring_buffer__free(ring); }
 
   Outcome<> map_tables() {
-    const auto map_one = [](Mapped& into, const bpf_map* map) -> Outcome<> {
-      auto mapped = Mapped::map(bpf_map__fd(map), bpf_map__value_size(map), bpf_map__max_entries(map));
-      if (!mapped) return tl::unexpected(mapped.error());
-      into = std::move(*mapped);
-      return {};
-    };
-    auto& maps = skeleton->maps;
-    const std::pair<Mapped*, const bpf_map*> all[] = {
-        {&globals, maps.weir_globals}, {&buckets, maps.weir_buckets}, {&slots, maps.weir_slots},
-        {&services, maps.weir_services}, {&rows, maps.weir_rows}, {&backends, maps.weir_backends},
-        {&ports, maps.weir_ports}};
-    for (const auto& [into, map] : all)
-      if (auto ok = map_one(*into, map); !ok) return ok;
-    memory = {globals.as<Globals>().data(), buckets.as<u64>(),      slots.as<IndexSlot>(), services.as<Service>(),
-              rows.as<Row>(),               backends.as<Backend>(), ports.as<Port>()};
+    const bpf_map* map = skeleton->maps.weir_tables;
+    auto mapped = Mapped::map(bpf_map__fd(map), bpf_map__value_size(map), 1);
+    if (!mapped) return tl::unexpected(mapped.error());
+    image = std::move(*mapped);
+    memory = tables_in(image.as<u8>().data(), sizes);
     return {};
   }
 

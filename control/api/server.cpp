@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one file of the server that includes Beast, whose headers take most of a minute to compile; hence its length.
+// Long because it is the one file of the server that includes Beast, whose headers take most of a minute to compile.
 #include "control/api/server.hpp"
 
 #include <sys/stat.h>

@@ -53,8 +53,9 @@ std::string backend_text(const model::Backend& backend) {
 
 std::string service_text(const model::Service& service) {
   [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, backends] = service;
-  std::string out = fmt::format("\n[[service]]\nname = {}\nvip = \"{}\"\nmode = \"{}\"\nhash = \"{}\"\nrows = {}\n",
-                                quoted(name), model::vip_text(service), model::to_text(mode), model::to_text(hash), rows);
+  std::string out =
+      fmt::format("\n[[service]]\nname = {}\nvip = \"{}\"\nmode = \"{}\"\nhash = \"{}\"\nrows = {}\n", quoted(name),
+                  model::vip_text(service), model::to_text(mode), model::to_text(hash), rows);
   for (const model::Backend& backend : backends) out += backend_text(backend);
   return out;
 }

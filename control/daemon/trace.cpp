@@ -28,6 +28,15 @@ Packet<Net> packet_of(const api::TraceQuery& query) {
   return packet;
 }
 
+/// What the core decided, and on the way to it.
+struct Decision {
+  Verdict verdict = Verdict::not_ours;
+  u32 service_id = 0;
+  u32 backend_id = nobody;
+  u64 hop = 0;
+  const Port* egress = nullptr;
+};
+
 /// Names for what the decision points at.
 struct Named {
   std::string service;
@@ -52,7 +61,24 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
   const MemoryTables tables(fast_path.memory(), [](const Ip&, const Ip&) { return Route{Verdict::returned_nat, 0}; });
   const Globals& globals = *fast_path.memory().globals;
   const Packet<Net> packet = packet_of<Net>(query);
-  const Decision d = assign(tables, globals, packet);
+  Decision d;
+  d.service_id = find(tables, globals, packet.net.destination,
+                      key_word(KeyKind::service, packet.protocol, packet.destination_port()));
+  const Service* service = tables.service(d.service_id);
+  const bool forward = d.service_id != 0 && service;
+  if (forward) {
+    d.backend_id = pick(tables, globals, *service, packet);
+  } else {
+    d.backend_id = find(tables, globals, packet.net.source,
+                        key_word(KeyKind::answer, packet.protocol, packet.source_port()));
+    if (const Backend* backend = tables.backend(d.backend_id); backend && d.backend_id != nobody)
+      d.service_id = backend->service;
+  }
+  d.verdict = assign(tables, globals, packet, [&d](const auto& t) {
+    d.hop = t.hop;
+    d.egress = &t.egress;
+    return t.verdict;
+  });
   const VerdictInfo& info = verdict_table[static_cast<u32>(d.verdict)];
   const Named named = names_of(d, pool, fast_path.publisher());
 
@@ -62,10 +88,9 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
                    {"address", named.address}, {"egress", ""},                   {"next_hop_mac", ""}};
   lines.push_back(fmt::format("packet    {} {} -> {}", model::to_text(query.protocol), model::to_text(query.source),
                               model::to_text(query.destination)));
-  const bool forward = d.service && d.verdict != Verdict::returned_nat;
   if (!named.service.empty()) lines.push_back(fmt::format("service   {} (id {})", named.service, d.service_id));
   if (forward) {
-    const u64 table = load_once(d.service->table);
+    const u64 table = load_once(service->table);
     const u64 hash = flow_hash(globals.keys, table_hash(table), packet.net, packet.ports, packet.protocol);
     const u32 row = row_index(table, hash) - table_first_row(table);
     document["hash"] = fmt::format("{:016x}", hash);

@@ -115,7 +115,7 @@ class Watcher::State : public std::enable_shared_from_this<State> {
 
   bool relookup_due_ = false;        // a timer or a pass is under way
   bool changed_since_pass_ = false;  // routes changed after the pass under way began
-  Time relookup_began_{};
+  Time relookup_ended_{};
   Clock::duration relookup_cost_{};
   std::vector<Ip> relookup_list_;
 

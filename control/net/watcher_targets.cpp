@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Targets: from an address to its route, from the route to a neighbour, and back when either changes.
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -9,8 +10,9 @@ namespace weir::net {
 
 namespace {
 
-// After a change of routes Weir waits this long for the rest of the burst, and then longer if a pass over the targets
-// is expensive, so that a churning routing daemon costs at most a fifth of the event loop's time.
+// After a change of routes Weir waits this long for the rest of the burst. Between two passes over the targets it rests
+// for a multiple of what the last one cost, so that a churning routing daemon costs at most a fifth of the event loop's
+// time.
 constexpr std::chrono::milliseconds relookup_delay{20};
 constexpr int relookup_rest = 4;
 constexpr std::size_t targets_per_slice = 256;
@@ -152,7 +154,7 @@ void Watcher::State::start_relookup() {
   changed_since_pass_ = true;
   if (relookup_due_ || targets_.empty() || stopped_) return;
   relookup_due_ = true;
-  relookup_timer_.expires_after(relookup_delay + relookup_rest * relookup_cost_);
+  relookup_timer_.expires_at(std::max(Clock::now() + relookup_delay, relookup_ended_ + relookup_rest * relookup_cost_));
   relookup_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     if (error || self->stopped_) return;
     ++self->counters_.relookups;
@@ -179,6 +181,7 @@ void Watcher::State::relookup_slice() {
     return;
   }
   relookup_due_ = false;
+  relookup_ended_ = Clock::now();
   if (changed_since_pass_) start_relookup();
 }
 

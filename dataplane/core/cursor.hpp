@@ -10,7 +10,7 @@ namespace weir {
 /// what can be read directly, a driver may keep the rest of a long frame elsewhere, so `length()` gives the length of
 /// the whole frame in bytes and is asked only when the readable part is too short. `forget()` returns its argument; an
 /// engine whose loader proves the program path by path uses it to drop what it knows of an offset, so that the rest is
-/// proved once for all offsets. The caller bounds the offset again, by a rule of the protocol.
+/// proved once for all offsets. The caller bounds the offset again.
 struct Frame {
   u8* begin;
   u8* end;

@@ -11,8 +11,13 @@ namespace weir {
 
 inline constexpr u32 max_vlan_tags = 2;
 inline constexpr u32 max_extension_headers = 8;
+// The farthest that layers 3 and 4 can start, and masks that keep every such offset as it is: the bound that is left to
+// a verifier after `forget`.
 inline constexpr u32 max_network = sizeof(Ethernet) + max_vlan_tags * sizeof(VlanTag);
 inline constexpr u32 max_transport = max_network + sizeof(Ipv6) + max_extension_headers * 256 * 8;
+inline constexpr u32 network_mask = 0x1f;
+inline constexpr u32 transport_mask = 0x7fff;
+static_assert(max_network <= network_mask && max_transport <= transport_mask);
 
 /// Where layer 3 starts and what it is.
 struct Link {
@@ -31,8 +36,7 @@ LB_INLINE Link parse_link(const F& frame, const Ethernet& ethernet) {
     if (!tag) break;
     link = {tag->type, link.network + static_cast<u32>(sizeof(VlanTag))};
   }
-  link.network = frame.forget(link.network);
-  if (link.network > max_network) link = {Be16{0}, sizeof(Ethernet)};
+  link.network = frame.forget(link.network) & network_mask;
   return link;
 }
 
@@ -164,8 +168,8 @@ LB_INLINE Parsed parse_network(const F& frame, u32 offset, Packet<V6>& packet) {
     const Walk walk = walk_extensions(frame, packet.protocol, packet.transport, packet.end);
     if (!walk.parsed.ok) return walk.parsed;
     packet.protocol = walk.next;
-    packet.transport = frame.forget(walk.at);
-    if (packet.transport > packet.end || packet.transport > max_transport) return unparsed(Verdict::truncated);
+    if (walk.at > packet.end) return unparsed(Verdict::truncated);
+    packet.transport = frame.forget(walk.at) & transport_mask;
   }
   return parse_transport(frame, packet);
 }

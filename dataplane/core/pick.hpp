@@ -35,29 +35,18 @@ LB_INLINE u32 find(const T& tables, const Globals& globals, const Address& addre
   return static_cast<u32>(word) == key && same_address(slot->address, address) ? static_cast<u32>(word >> 32) : 0;
 }
 
-/// A flow's backend. `id` is 0 when there is none, and then `why` says so.
-struct Pick {
-  const Backend* backend;
-  u32 id;
-  Verdict why;
-};
-
 /// The row that `hash` falls on in the table that `table` describes.
 LB_INLINE u32 row_index(u64 table, u64 hash) {
   return table_first_row(table) + static_cast<u32>(hash >> ((64 - table_log2_rows(table)) & 63));
 }
 
+/// The id of the flow's backend; `nobody` when the row has no owner.
 template <class Net, class T>
-LB_INLINE Pick pick(const T& tables, const Globals& globals, const Service& service, const Packet<Net>& packet) {
+LB_INLINE u32 pick(const T& tables, const Globals& globals, const Service& service, const Packet<Net>& packet) {
   const u64 table = load_once(service.table);
   const u64 hash = flow_hash(globals.keys, table_hash(table), packet.net, packet.ports, packet.protocol);
   const Row* row = tables.row(row_index(table, hash));
-  if (!row) return {nullptr, nobody, Verdict::internal_table};
-  const u32 id = row_owner(load_once(*row));
-  if (id == nobody) return {nullptr, nobody, Verdict::no_backend};
-  const Backend* backend = tables.backend(id);
-  if (!backend) return {nullptr, nobody, Verdict::internal_table};
-  return {backend, id, Verdict::not_ours};
+  return row ? row_owner(load_once(*row)) : nobody;
 }
 
 }  // namespace weir

@@ -36,48 +36,59 @@ LB_INLINE void translate(Ipv6& ip, const Ip& to, u16, bool forward) {
 }
 
 /// Transport header of nat: the port that changes and the checksum, which covers the address as well.
-template <class Header, class F>
-LB_INLINE bool translate_transport(const F& frame, const Decision& d, bool forward) {
-  auto* header = header_at<Header>(frame, d.transport);
+template <class Header, class F, class Transmit>
+LB_INLINE bool translate_transport(const F& frame, const Transmit& t, bool forward) {
+  auto* header = header_at<Header>(frame, t.packet.transport);
   if (!header) return false;
-  const auto delta = static_cast<u16>(forward ? d.backend->transport_delta : ~d.backend->transport_delta);
+  const auto delta = static_cast<u16>(forward ? t.backend.transport_delta : ~t.backend.transport_delta);
   constexpr bool udp = sizeof(Header) == sizeof(Udp);
   header->checksum = transport_checksum(header->checksum, delta, udp);
   if (forward)
-    header->destination = d.backend->port;
+    header->destination = t.backend.port;
   else
-    header->source = d.service->port;
+    header->source = t.service.port;
   return true;
 }
 
-/// nat in either direction; false when a header is not where the decision says.
-template <class IpHeader, class F>
-LB_INLINE bool rewrite_nat(const F& frame, const Decision& d, bool forward) {
-  const bool transport = d.protocol == static_cast<u8>(Protocol::udp) ? translate_transport<Udp>(frame, d, forward)
-                                                                      : translate_transport<Tcp>(frame, d, forward);
-  if (!transport) return false;
-  auto* ip = header_at<IpHeader>(frame, d.network);
+template <class Net>
+struct IpHeader;
+template <>
+struct IpHeader<V4> {
+  using Type = Ipv4;
+};
+template <>
+struct IpHeader<V6> {
+  using Type = Ipv6;
+};
+
+/// nat in either direction; false when a header is not where the packet says.
+template <class F, class Transmit>
+LB_INLINE bool rewrite_nat(const F& frame, const Transmit& t) {
+  constexpr bool forward = Transmit::verdict == Verdict::forwarded_nat;
+  const bool translated = t.packet.protocol == static_cast<u8>(Protocol::tcp)
+                              ? translate_transport<Tcp>(frame, t, forward)
+                              : translate_transport<Udp>(frame, t, forward);
+  if (!translated) return false;
+  auto* ip = header_at<typename IpHeader<typename Transmit::Network>::Type>(frame, t.packet.network);
   if (!ip) return false;
-  const auto delta = static_cast<u16>(forward ? d.backend->address_delta : ~d.backend->address_delta);
-  translate(*ip, forward ? d.backend->address : d.service->vip, delta, forward);
+  const auto delta = static_cast<u16>(forward ? t.backend.address_delta : ~t.backend.address_delta);
+  translate(*ip, forward ? t.backend.address : t.service.vip, delta, forward);
   return true;
 }
 
-/// Rewrites the frame for its next hop. Returns the verdict to count: the decision's, or internal_table when the frame
-/// does not hold what was decided on.
-template <class F>
-LB_INLINE Verdict rewrite(const F& frame, const Decision& d) {
-  auto* addresses = header_at<EthernetAddresses>(frame, 0);
-  if (!addresses || !d.egress || !d.backend || !d.service) return Verdict::internal_table;
-  if (d.verdict != Verdict::forwarded_l2dsr) {
-    const bool forward = d.verdict == Verdict::forwarded_nat;
-    if (!(d.v6 ? rewrite_nat<Ipv6>(frame, d, forward) : rewrite_nat<Ipv4>(frame, d, forward)))
-      return Verdict::internal_table;
-  }
-  const MacBits source = load_once(d.egress->mac);
-  addresses->first.raw = hop_mac(d.hop) | source << 48;
-  addresses->second.raw = static_cast<u32>(source >> 16);
-  return d.verdict;
+/// Rewrites the frame for its next hop. Returns the verdict to count: the transmission's, or internal_table when the
+/// frame does not hold what was decided on.
+template <class F, class Transmit>
+LB_INLINE Verdict rewrite(const F& frame, const Transmit& t) {
+  if constexpr (Transmit::verdict != Verdict::forwarded_l2dsr)
+    if (!rewrite_nat(frame, t)) return Verdict::internal_table;
+  auto* first = header_at<MacWord0>(frame, 0);
+  auto* second = header_at<MacWord1>(frame, sizeof(MacWord0));
+  if (!first || !second) return Verdict::internal_table;
+  const MacBits source = load_once(t.egress.mac);
+  first->raw = hop_mac(t.hop) | source << 48;
+  second->raw = static_cast<u32>(source >> 16);
+  return Transmit::verdict;
 }
 
 }  // namespace weir

@@ -21,6 +21,19 @@ LB_INLINE void store_once(T& word, T value) {
   *static_cast<volatile T*>(&word) = value;
 }
 
+// All tables stand in one piece of memory, the image: globals, ports, buckets, slots, services, backends, rows, in this
+// order, each at a multiple of 64 bytes. An engine finds all of it behind one pointer.
+
+/// How many records each table holds. Ids start at 1, so `services` and `backends` are one more than can be used.
+struct TableSizes {
+  u32 buckets;   // a power of two
+  u32 slots;     // a power of two
+  u32 services;
+  u32 backends;
+  u32 rows;
+  friend constexpr bool operator==(const TableSizes&, const TableSizes&) = default;
+};
+
 /// Keys of the flow hash, derived from the cluster's seed.
 struct FlowKeys {
   u32 add[12];      // NH's additive keys, one per 32-bit word of input
@@ -35,6 +48,8 @@ struct alignas(64) Globals {
   u32 slot_shift;    // index slot: (hash * displacement of the bucket) >> slot_shift
   u32 reserved;
   FlowKeys keys;
+  TableSizes sizes;
+  u32 reserved1[7];
 };
 static_assert(sizeof(Globals) == 128);
 
@@ -132,6 +147,29 @@ struct alignas(16) Port {
 static_assert(sizeof(Port) == 16);
 
 LB_INLINE constexpr u32 port_index(u32 ifindex) { return ifindex & (port_count - 1); }
+
+/// Where each table stands in the image, in bytes from its start, and how long the image is.
+struct TableOffsets {
+  u64 ports;
+  u64 buckets;
+  u64 slots;
+  u64 services;
+  u64 backends;
+  u64 rows;
+  u64 end;
+};
+
+LB_INLINE constexpr TableOffsets offsets_of(const TableSizes& sizes) {
+  TableOffsets at{};
+  at.ports = sizeof(Globals);
+  at.buckets = at.ports + sizeof(Port) * port_count;
+  at.slots = at.buckets + sizeof(u64) * sizes.buckets;
+  at.services = at.slots + sizeof(IndexSlot) * sizes.slots;
+  at.backends = at.services + sizeof(Service) * sizes.services;
+  at.rows = at.backends + sizeof(Backend) * sizes.backends;
+  at.end = at.rows + sizeof(Row) * sizes.rows;
+  return at;
+}
 
 /// Counters of one service or one backend on one CPU. Bytes are frame bytes without padding and FCS.
 struct Counters {

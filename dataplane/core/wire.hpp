@@ -14,16 +14,11 @@ struct [[gnu::packed, gnu::aligned(2)]] Ethernet {
 };
 static_assert(sizeof(Ethernet) == 14);
 
-/// The two addresses of an Ethernet header as two words, so that a rewrite is two stores.
-struct [[gnu::packed, gnu::aligned(2)]] EthernetAddresses {
-  WireWord64 first;   // destination, and bytes 0..1 of the source
-  WireWord32 second;  // bytes 2..5 of the source
-};
-static_assert(sizeof(EthernetAddresses) == 12);
-
-LB_INLINE MacBits destination_mac(const Ethernet& ethernet) {
-  return reinterpret_cast<const EthernetAddresses&>(ethernet).first.raw & mac_mask;
-}
+/// The 12 bytes of an Ethernet header's addresses as two words, so that a comparison is one load and a rewrite two
+/// stores: the destination and bytes 0..1 of the source, then bytes 2..5 of the source.
+inline constexpr u32 mac_words_end = 12;
+using MacWord0 = WireWord64;
+using MacWord1 = WireWord32;
 
 /// What follows the EtherType of a VLAN tag (IEEE 802.1Q).
 struct [[gnu::packed, gnu::aligned(2)]] VlanTag {

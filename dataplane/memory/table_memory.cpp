@@ -12,8 +12,20 @@ TableSizes sizes_for(u32 services, u32 backends, u32 rows) {
   return {.buckets = std::bit_ceil(std::max<u32>(keys / 2, 256)),
           .slots = std::bit_ceil(std::max<u32>(2 * keys, 256)),
           .services = services + 1,
-          .rows = rows,
-          .backends = backends + 1};
+          .backends = backends + 1,
+          .rows = rows};
+}
+
+TableMemory tables_in(void* image, const TableSizes& sizes) {
+  auto* start = static_cast<u8*>(image);
+  const TableOffsets at = offsets_of(sizes);
+  return {.globals = reinterpret_cast<Globals*>(start),
+          .buckets = {reinterpret_cast<u64*>(start + at.buckets), sizes.buckets},
+          .slots = {reinterpret_cast<IndexSlot*>(start + at.slots), sizes.slots},
+          .services = {reinterpret_cast<Service*>(start + at.services), sizes.services},
+          .rows = {reinterpret_cast<Row*>(start + at.rows), sizes.rows},
+          .backends = {reinterpret_cast<Backend*>(start + at.backends), sizes.backends},
+          .ports = {reinterpret_cast<Port*>(start + at.ports), port_count}};
 }
 
 void initialise(TableMemory& memory, const FlowKeys& keys) {
@@ -22,17 +34,16 @@ void initialise(TableMemory& memory, const FlowKeys& keys) {
   globals.bucket_shift = 64 - static_cast<u32>(std::countr_zero(memory.buckets.size()));
   globals.slot_shift = 64 - static_cast<u32>(std::countr_zero(memory.slots.size()));
   globals.keys = keys;
+  globals.sizes = {.buckets = static_cast<u32>(memory.buckets.size()),
+                   .slots = static_cast<u32>(memory.slots.size()),
+                   .services = static_cast<u32>(memory.services.size()),
+                   .backends = static_cast<u32>(memory.backends.size()),
+                   .rows = static_cast<u32>(memory.rows.size())};
   std::fill(memory.buckets.begin(), memory.buckets.end(), first_displacement);
   store_once(globals.magic, layout_magic);
 }
 
 OwnedTables::OwnedTables(const TableSizes& sizes)
-    : buckets_(sizes.buckets),
-      slots_(sizes.slots),
-      services_(sizes.services),
-      rows_(sizes.rows),
-      backends_(sizes.backends),
-      ports_(port_count),
-      memory_{&globals_, buckets_, slots_, services_, rows_, backends_, ports_} {}
+    : image_((offsets_of(sizes).end + sizeof(Line) - 1) / sizeof(Line)), memory_(tables_in(image_.data(), sizes)) {}
 
 }  // namespace weir

@@ -23,21 +23,14 @@ struct TableMemory {
   std::span<Port> ports;
 };
 
-/// How many records each table holds.
-struct TableSizes {
-  u32 buckets = 0;   // a power of two
-  u32 slots = 0;     // a power of two
-  u32 services = 0;  // id 0 is never given out, so one more than can be used
-  u32 rows = 0;
-  u32 backends = 0;  // likewise
-  friend bool operator==(const TableSizes&, const TableSizes&) = default;
-};
+/// The tables of an image of `sizes` that starts at `image`, which is aligned to 64 bytes.
+[[nodiscard]] TableMemory tables_in(void* image, const TableSizes& sizes);
 
 /// Sizes for at most `services` and `backends` in use and `rows` rows: an index at most half full, so that a bucket finds
 /// a displacement within a few tries.
 [[nodiscard]] TableSizes sizes_for(u32 services, u32 backends, u32 rows);
 
-/// Writes the first and only record of fresh globals: shifts from the sizes, keys as given.
+/// Writes the globals of a zeroed image: shifts and sizes as its tables are, keys as given.
 void initialise(TableMemory& memory, const FlowKeys& keys);
 
 /// The tables as dataplane/core reads them, over any memory. `route` answers for the host's routes towards clients.
@@ -75,20 +68,17 @@ class MemoryTables {
   RouteFunction route_;
 };
 
-/// Tables in ordinary memory, zeroed.
+/// An image in ordinary memory, zeroed.
 class OwnedTables {
  public:
   explicit OwnedTables(const TableSizes& sizes);
   [[nodiscard]] TableMemory& memory() { return memory_; }
 
  private:
-  Globals globals_{};
-  std::vector<u64> buckets_;
-  std::vector<IndexSlot> slots_;
-  std::vector<Service> services_;
-  std::vector<Row> rows_;
-  std::vector<Backend> backends_;
-  std::vector<Port> ports_;
+  struct alignas(64) Line {
+    u8 bytes[64];
+  };
+  std::vector<Line> image_;
   TableMemory memory_;
 };
 

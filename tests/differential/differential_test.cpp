@@ -108,8 +108,11 @@ class Twins {
     const std::unique_ptr<u8[]> bytes(new u8[length]);
     std::memcpy(bytes.get(), frame.data(), length);
     const Frame view{bytes.get(), bytes.get() + length};
-    const Decision d = decide(view, tables, ingress_);
-    const Verdict verdict = action_of(d.verdict) == Action::transmit ? rewrite(view, d) : d.verdict;
+    u32 egress = 0;
+    const Verdict verdict = decide(view, tables, ingress_, [&](const auto& t) {
+      egress = t.egress.ifindex;
+      return rewrite(view, t);
+    });
     ++seen_[static_cast<u32>(verdict)];
 
     const auto index = static_cast<u32>(verdict);
@@ -124,7 +127,7 @@ class Twins {
     }
     const u32 expected = action_of(verdict) == Action::pass   ? u32{XDP_PASS}
                          : action_of(verdict) == Action::drop ? u32{XDP_DROP}
-                         : d.egress->ifindex == ingress_      ? u32{XDP_TX}
+                         : egress == ingress_               ? u32{XDP_TX}
                                                               : u32{XDP_REDIRECT};
     if (kernel.action != expected) return fmt::format("action {} instead of {}", kernel.action, expected);
     if (kernel.frame.size() != length || std::memcmp(kernel.frame.data(), bytes.get(), length) != 0)

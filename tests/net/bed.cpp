@@ -32,6 +32,10 @@ std::string run_command(const std::string& command, const std::string& input = {
   return output;
 }
 
+void set_sysctl(const std::string& name, const std::string& path, const std::string& value) {
+  run_command(fmt::format("ip netns exec {} sh -c 'echo {} > /proc/sys/net/{}'", name, value, path));
+}
+
 void enter(int fd) {
   if (setns(fd, CLONE_NEWNET) != 0) throw std::runtime_error("setns");
 }
@@ -53,8 +57,7 @@ Bed::Bed() : host_(fmt::format("wn{}h", getpid())), peer_(fmt::format("wn{}p", g
   // Without this IPv6 is silent for its first two seconds: its link-local address is still being tested.
   for (const std::string& name : {host_, peer_})
     for (const char* devices : {"all", "default"})
-      run_command(
-          fmt::format("ip netns exec {} sh -c 'echo 0 > /proc/sys/net/ipv6/conf/{}/accept_dad'", name, devices));
+      set_sysctl(name, fmt::format("ipv6/conf/{}/accept_dad", devices), "0");
   run_command(
       fmt::format("ip link add a0 netns {} address 02:00:00:00:00:01 type veth peer name b0 netns {} address "
                   "02:00:00:00:00:02",
@@ -86,9 +89,8 @@ void Bed::host_batch(const std::string& lines) const {
   run_command(fmt::format("ip -n {} -force -batch -", host_), lines);
 }
 
-void Bed::peer_sysctl(const std::string& path, const std::string& value) const {
-  run_command(fmt::format("ip netns exec {} sh -c 'echo {} > /proc/sys/net/{}'", peer_, value, path));
-}
+void Bed::host_sysctl(const std::string& path, const std::string& value) const { set_sysctl(host_, path, value); }
+void Bed::peer_sysctl(const std::string& path, const std::string& value) const { set_sysctl(peer_, path, value); }
 
 std::string Bed::host_output(const std::string& arguments) const {
   return run_command(fmt::format("ip -n {} {}", host_, arguments));

@@ -30,7 +30,8 @@ class Bed {
   void peer(const std::string& arguments) const;
   /// Feeds lines to `ip -batch` in the host's namespace.
   void host_batch(const std::string& lines) const;
-  /// Sets /proc/sys/net/PATH in the peer's namespace.
+  /// Sets /proc/sys/net/PATH in the namespace.
+  void host_sysctl(const std::string& path, const std::string& value) const;
   void peer_sysctl(const std::string& path, const std::string& value) const;
   [[nodiscard]] std::string host_output(const std::string& arguments) const;
 

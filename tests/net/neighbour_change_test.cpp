@@ -39,7 +39,7 @@ TEST_CASE("a MAC change announced by an unsolicited neighbour advertisement is r
   CHECK(bed.until([&] { return bed.reported("2001:db8:1::2", HopState::resolved, other_peer_mac); }, 100));
 }
 
-TEST_CASE("a MAC change that nobody announces is reported within 2 s, with no other state in between") {
+TEST_CASE("a MAC change that nobody announces is reported within 2 s with no other state in between") {
   for (const char* target : {"198.51.100.2", "2001:db8:1::2"}) {
     Bed bed;
     bed.peer_sysctl("ipv4/conf/b0/arp_notify", "0");
@@ -53,7 +53,7 @@ TEST_CASE("a MAC change that nobody announces is reported within 2 s, with no ot
   }
 }
 
-TEST_CASE("a MAC change of a gateway is reported for every target behind it, and for no other") {
+TEST_CASE("a MAC change of a gateway is reported for every target behind it and for no other") {
   Bed bed;
   bed.peer_sysctl("ipv4/conf/b0/arp_notify", "1");
   bed.host("route add 203.0.113.0/24 via 198.51.100.2");
@@ -70,7 +70,7 @@ TEST_CASE("a MAC change of a gateway is reported for every target behind it, and
 }
 
 TEST_CASE(
-    "a neighbour that falls silent is reported as failed within 5.5 s, and as resolved within 11 s of its return") {
+    "a neighbour that falls silent is reported as failed within 5.5 s and as resolved within 11 s of its return") {
   Bed bed;
   bed.open();
   watch_resolved(bed, "198.51.100.2");
@@ -79,6 +79,17 @@ TEST_CASE(
   CHECK(bed.hops.size() == 1);
   bed.peer("addr add 198.51.100.2/24 dev b0");
   CHECK(bed.until([&] { return bed.reported("198.51.100.2", HopState::resolved, peer_mac); }, 11000));
+}
+
+TEST_CASE("a neighbour that answers is confirmed every second by unicast and broadcast for only once") {
+  Bed bed;
+  bed.open();
+  watch_resolved(bed, "198.51.100.2");
+  bed.run(2000);
+  CHECK(bed.watcher().counters().confirmations >= 2);
+  CHECK(bed.watcher().counters().confirmations <= 4);
+  CHECK(bed.watcher().counters().resolutions == 1);
+  CHECK(bed.hops.empty());
 }
 
 TEST_CASE("a flush of the neighbour table takes no hop away and is resolved again") {
@@ -128,10 +139,10 @@ TEST_CASE("nudge() has a neighbour resolved that nobody watches") {
   CHECK(contains(bed.host_output("neigh show 2001:db8:1::2"), "02:00:00:00:00:02"));
 }
 
-TEST_CASE("forget() deletes the entries that Weir caused, also of an earlier run, and no others") {
+TEST_CASE("forget() deletes the entries that Weir caused - also of an earlier run - and no others") {
   Bed bed;
   bed.peer("addr add 198.51.100.3/24 dev b0");
-  bed.host("neigh add 198.51.100.3 dev a0 lladdr 02:00:00:00:00:02 nud stale");
+  bed.host("neigh add 198.51.100.3 dev a0 nud failed");
   bed.host("neigh add 198.51.100.4 dev a0 lladdr 02:00:00:00:00:04 nud permanent");
   bed.open();
   REQUIRE(bed.resolve("2001:db8:1::2").state == HopState::resolved);

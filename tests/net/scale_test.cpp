@@ -2,8 +2,10 @@
 // Many targets, and more notifications than the socket holds. Times are printed, not judged: machines differ.
 #include <fmt/format.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <thread>
 
 #include "tests/net/bed.hpp"
 
@@ -20,7 +22,7 @@ double ms_since(std::chrono::steady_clock::time_point began) {
 
 }  // namespace
 
-TEST_CASE("10,000 targets are looked up again after a route change, and none is forgotten") {
+TEST_CASE("ten thousand targets are looked up again after a route change and none is forgotten") {
   constexpr int targets = 10000;
   Bed bed;
   bed.peer("addr add 198.51.100.3/24 dev b0");
@@ -40,16 +42,26 @@ TEST_CASE("10,000 targets are looked up again after a route change, and none is 
     CHECK(watcher.current(ip(behind_gateway(i).c_str()))->gateway == ip("198.51.100.3"));
 }
 
-TEST_CASE("a burst of route changes costs few passes over the targets") {
+TEST_CASE("a burst of route changes costs one pass over the targets per 20 ms") {
   Bed bed;
   Watcher& watcher = bed.open();
   watcher.watch(ip("198.51.100.2"));
+  bed.run(100);
+  const u64 before = watcher.counters().relookups;
+  const auto began = std::chrono::steady_clock::now();
   std::string lines;
-  for (int i = 0; i < 2000; ++i) lines += fmt::format("route add 10.9.{}.{} via 198.51.100.2\n", i / 250, i % 250);
-  bed.host_batch(lines);
-  bed.run(300);
-  CHECK(watcher.counters().relookups >= 1);
-  CHECK(watcher.counters().relookups <= 10);
+  for (int i = 0; i < 5000; ++i) lines += fmt::format("route add 10.9.{}.{} via 198.51.100.2\n", i / 250, i % 250);
+  std::atomic<bool> done = false;
+  std::jthread changes([&] {
+    bed.host_batch(lines);
+    done = true;
+  });
+  CHECK(bed.until([&] { return done.load(); }, 20000));
+  const auto ticks = static_cast<u64>(ms_since(began) / 20);
+  bed.run(100);
+  const u64 passes = watcher.counters().relookups - before;
+  CHECK(passes >= 1);
+  CHECK(passes <= ticks + 2);
 }
 
 TEST_CASE("notifications that overran the socket are made up for by reading everything anew") {
@@ -83,7 +95,7 @@ TEST_CASE("notifications that overran the socket are made up for by reading ever
 }
 
 // Hidden: the table is the machine's, shared by all network namespaces, and this fills it. Run it alone, by its name.
-TEST_CASE("a full neighbour table is told, and does not stop the neighbours that have a place", "[.]") {
+TEST_CASE("a full neighbour table is told and does not stop the neighbours that have a place", "[.]") {
   Bed bed;
   bed.host("route add 10.0.0.0/8 dev a0");
   Watcher& watcher = bed.open();

@@ -113,8 +113,8 @@ def main() -> int:
     bed, keep = beds.Bed("weir"), False
     try:
         bed.up()
-    except beds.BedError as error:
-        print(f"demo: {error}", file=sys.stderr)
+    except (beds.BedError, KeyboardInterrupt) as error:
+        print(f"demo: {error or 'interrupted'}", file=sys.stderr)
         return 1
     balancer = daemon.Balancer(bed)
     try:

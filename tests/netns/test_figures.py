@@ -12,6 +12,7 @@ import pytest
 
 import daemon
 import layout as place
+import timing
 import traffic
 
 HOSTS = ("b1", "b2", "b3")
@@ -54,9 +55,10 @@ def test_metrics_of_a_thousand_backends_come_within_50_ms(bed, balancer, record_
     balancer.start().wait_resolved()
     took = []
     for _ in range(10):
-        start = time.monotonic()
-        text = balancer.get("/metrics")
-        took.append(time.monotonic() - start)
+        with timing.undisturbed(balancer.process.pid):
+            start = time.monotonic()
+            text = balancer.get("/metrics")
+            took.append(time.monotonic() - start)
     assert all(f'"n{i}"' in text for i in range(1000))
     scraped = bed.run("lb", "curl", "-sS", "--max-time", "5", "-w", "%{time_total}", "-o", "/dev/null",
                       "http://127.0.0.1:9464/metrics")
@@ -89,20 +91,18 @@ def test_a_hundred_services_of_a_hundred_backends(bed, balancer, record_property
     balancer.start(timeout=60).wait_resolved()
     ready = time.monotonic() - start
     b4 = bed.backend("b4").v4
-    attempts = []
-    while len(attempts) < 3 and (not attempts or attempts[-1] >= 0.010):  # a neighbour's load can only add time
-        service, took = f"s{50 + len(attempts)}", []
-        for number in range(20):
-            words = ("backend", "add", service, f"{b4}:{20000 + 100 * len(attempts) + number}", "--name", f"x{number}")
+    took = []
+    for number in range(20):
+        words = ("backend", "add", "s50", f"{b4}:{20000 + number}", "--name", f"x{number}")
+        with timing.undisturbed(balancer.process.pid):
             begin = time.monotonic()
             subprocess.run([daemon.LBCTL, "--socket", balancer.socket, *words], check=True, stdout=subprocess.DEVNULL)
             took.append(time.monotonic() - begin)
-        attempts.append(statistics.median(took))
-        rows = balancer.backends(service)
-        assert all(rows[f"x{number}"]["rows"] > 300 for number in range(20))
+    rows = balancer.backends("s50")
+    assert all(rows[f"x{number}"]["rows"] > 300 for number in range(20))
     resident = resident_without_tables(balancer.process.pid)
     record_property("figure", f"100 services x 100 backends: ready after {ready:.2f} s, resident without tables "
                     f"{resident / 1024:.1f} MiB, adding a backend by lbctl: median "
-                    f"{min(attempts) * 1000:.1f} ms of 20 (best of {len(attempts)})")
+                    f"{statistics.median(took) * 1000:.1f} ms of 20, longest {max(took) * 1000:.1f} ms")
     assert resident < 64 * 1024
-    assert min(attempts) < 0.010
+    assert statistics.median(took) < 0.010

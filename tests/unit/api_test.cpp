@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP bytes in, HTTP bytes out, over a real socket. Longer than other tests: paths, bodies, bytes and life cycle share
-// one fixture.
+// HTTP bytes in, HTTP bytes out, over a real socket.
+// Long because paths, bodies, bytes and life cycle share one fixture.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
@@ -215,6 +215,7 @@ TEST_CASE("trace takes its packet from the query", "[api]") {
 TEST_CASE("apply hands the text to the parser under the name that the client gave", "[api]") {
   Bed bed;
   CHECK(message(bed.ask("POST", "/v1/apply?file=my%20lb.toml", "bad")) == "my lb.toml:1:1: no");
+  CHECK(status(bed.ask("POST", "/v1/apply?file=%ff%fe", "bad")) == 400);  // not UTF-8, but quoted in a JSON string
   CHECK(bed.script.mutations == 0);
   CHECK(status(bed.ask("POST", "/v1/apply", "good")) == 200);
   asked<model::Replace>(bed);

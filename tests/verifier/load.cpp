@@ -6,8 +6,11 @@
 //
 // BTF that the kernel refuses is a failure here. libbpf only warns about it and loads the program without, which
 // loses line information and, with it, every readable verifier message.
+// The tables have the size that the default limits give them: the program's constants depend on it, and with them what
+// the verifier can prove.
 // --verbose prints the verifier's whole log of a refused program instead of its last words.
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include <cerrno>
@@ -15,9 +18,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "control/model/settings.hpp"
+#include "dataplane/core/tables.hpp"
+#include "dataplane/memory/table_memory.hpp"
 
 namespace {
 
@@ -42,6 +50,51 @@ unsigned long steps_in(std::string_view log) {
   return at == std::string_view::npos ? 0 : std::strtoul(log.data() + at + label.size(), nullptr, 10);
 }
 
+/// The bytes of the constant `name` within `data`, the read-only data of `object`; empty when there is none.
+std::span<char> constant(bpf_object* object, std::span<char> data, std::string_view name) {
+  const btf* types = bpf_object__btf(object);
+  const int section = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
+  if (section < 0) return {};
+  const btf_type* type = btf__type_by_id(types, static_cast<__u32>(section));
+  for (__u32 i = 0; i < btf_vlen(type); i++) {
+    const btf_var_secinfo& variable = btf_var_secinfos(type)[i];
+    if (btf__name_by_offset(types, btf__type_by_id(types, variable.type)->name_off) == name) {
+      return data.subspan(variable.offset, variable.size);
+    }
+  }
+  return {};
+}
+
+template <class T>
+bool store(std::span<char> bytes, const T& value) {
+  if (bytes.size() != sizeof value) return false;
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return true;
+}
+
+/// Gives the tables of `object` the size of the default limits; false when the object declares tables without the
+/// constants that go with them. An object without tables is left alone.
+bool set_sizes(bpf_object* object) {
+  bpf_map* tables = bpf_object__find_map_by_name(object, "weir_tables");
+  if (tables == nullptr) return true;
+  const weir::model::Limits limits;
+  const weir::TableSizes sizes = weir::sizes_for(limits.services, limits.backends, limits.rows);
+  const weir::TableOffsets offsets = weir::offsets_of(sizes);
+
+  bpf_map* constants = nullptr;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (std::string_view(bpf_map__name(map)).ends_with(".rodata")) constants = map;
+  }
+  if (constants == nullptr) return false;
+  std::size_t length = 0;
+  const char* initial = static_cast<const char*>(bpf_map__initial_value(constants, &length));
+  std::vector<char> data(initial, initial + length);
+  return store(constant(object, data, "weir_sizes"), sizes) && store(constant(object, data, "weir_offsets"), offsets) &&
+         bpf_map__set_initial_value(constants, data.data(), data.size()) == 0 &&
+         bpf_map__set_value_size(tables, static_cast<__u32>(offsets.end)) == 0;
+}
+
 /// Empty when the kernel holds the program with its BTF and line information, else the reason why it does not.
 std::string refusal(const bpf_program* program) {
   bpf_prog_info info{};
@@ -59,6 +112,12 @@ bool load(const char* path, unsigned log_level) {
   if (object == nullptr) {
     std::printf("%s - failed cannot be opened: %s\n", path, std::strerror(errno));
     std::fputs(warnings.c_str(), stderr);
+    return false;
+  }
+
+  if (!set_sizes(object)) {
+    std::printf("%s - failed weir_tables without weir_sizes and weir_offsets of the layout known here\n", path);
+    bpf_object__close(object);
     return false;
   }
 
