@@ -13,6 +13,7 @@
 #include "control/api/server.hpp"
 #include "control/daemon/check.hpp"
 #include "control/daemon/daemon.hpp"
+#include "control/daemon/state_directory.hpp"
 #include "control/store/seed_file.hpp"
 
 namespace {
@@ -44,7 +45,7 @@ Result<> serve(const Options& options) {
   if (!configuration) return tl::unexpected(configuration.error());
   const model::Settings settings = configuration->settings;
 
-  daemon::Desired desired(*text, std::move(*configuration), options.state_dir + "/state");
+  daemon::Desired desired(*text, std::move(*configuration), options.state_dir);
   auto plan = desired.start();
   if (!plan) return tl::unexpected(plan.error());
   boost::asio::io_context loop;
@@ -52,6 +53,8 @@ Result<> serve(const Options& options) {
 
   if (auto allowed = daemon::may_run(options.pin_dir); !allowed) return allowed;
   if (auto free = daemon::nobody_serves(options.socket); !free) return free;
+  const auto held = daemon::StateDirectory::hold(options.state_dir);
+  if (!held) return tl::unexpected(held.error());
   auto seed = settings.seed ? Result<model::Seed>(*settings.seed)
                             : store::load_or_create_seed(options.state_dir + "/seed");
   if (!seed) return tl::unexpected(seed.error());

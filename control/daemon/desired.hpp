@@ -13,8 +13,8 @@ namespace weir::daemon {
 
 class Desired {
  public:
-  /// `text` is the configuration file's, `configuration` what it says, `state_path` where runtime changes are kept.
-  Desired(std::string_view text, config::Configuration configuration, const std::string& state_path);
+  /// `text` is the configuration file's, `configuration` what it says, `directory` where runtime changes are kept.
+  Desired(std::string_view text, config::Configuration configuration, const std::string& directory);
 
   /// Reads the runtime changes and plans the state to start with from an empty one: the file's services, overlaid with
   /// what lbctl changed. A set that was put in place with `apply` counts until the file is edited. Faults: invalid.
@@ -23,8 +23,9 @@ class Desired {
   [[nodiscard]] Result<model::Plan> plan(const model::Mutation& mutation, bool force) const {
     return pool_.plan(mutation, force);
   }
-  /// Makes a plan durable; on a fault nothing has changed.
-  Result<> store(const model::Plan& plan, bool complete);
+  /// Makes a plan durable; on a fault nothing has changed. A plan of `apply` becomes the new base, whatever else a change
+  /// of one service costs follows that service.
+  Result<> store(const model::Plan& plan, bool applied);
   void commit(const model::Plan& plan) { pool_.commit(plan); }
 
   [[nodiscard]] const model::Pool& pool() const { return pool_; }
@@ -33,12 +34,16 @@ class Desired {
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
-  [[nodiscard]] const model::Service* configured(const std::string& name) const;
+  using Services = store::State::Services;
+  Result<> load_base();
+  Result<> store_applied(const model::Plan& plan);
 
   u64 checksum_;
   config::Configuration configuration_;
+  std::string directory_;
   store::StateFile file_;
   store::State state_;
+  Services base_;  // what `state_` changes
   model::Pool pool_;
   std::vector<std::string> warnings_;
 };

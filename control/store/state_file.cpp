@@ -55,15 +55,16 @@ Result<State> state_from(std::string_view body) {
     return found != json.end() && found->type() == type ? &*found : nullptr;
   };
   using Type = nlohmann::json::value_t;
-  const auto* complete = member("complete", Type::boolean);
+  const auto* base = member("base", Type::string);
   const auto* config = member("config_checksum", Type::string);
   const auto* services = member("services", Type::object);
   const auto* tombstones = member("tombstones", Type::array);
   State state;
-  if (complete == nullptr || config == nullptr || services == nullptr || tombstones == nullptr ||
+  if (base == nullptr || config == nullptr || services == nullptr || tombstones == nullptr ||
       !read_number(config->get_ref<const std::string&>(), state.config_checksum, 16))
     return fail(Fault::invalid, "its body is not the JSON that lbd writes");
-  state.complete = complete->get<bool>();
+  state.base = base->get<std::string>();
+  if (state.base.find('/') != std::string::npos) return fail(Fault::invalid, "its base is not the name of a file");
   for (const auto& [name, value] : services->items()) {
     auto service = service_from(name, value);
     if (!service) return tl::unexpected(std::move(service.error()));
@@ -94,8 +95,8 @@ Result<State> StateFile::load() const {
 
 Result<> StateFile::save(const State& state) {
   std::map<std::string, Text> texts;
-  std::string body = fmt::format("{{\"complete\":{},\"config_checksum\":\"{:016x}\",\n\"services\":{{", state.complete,
-                                 state.config_checksum);
+  std::string body = fmt::format("{{\"base\":{},\"config_checksum\":\"{:016x}\",\n\"services\":{{",
+                                 nlohmann::json(state.base).dump(), state.config_checksum);
   std::string_view separator = "\n";
   for (const auto& [name, service] : state.services) {
     auto old = texts_.extract(name);

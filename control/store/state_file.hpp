@@ -2,7 +2,7 @@
 // What lbctl has changed relative to the configuration file, kept over restarts.
 //
 // The file: a line "weir-state 1 <XXH64 of the body, 16 hex digits> <length of the body in bytes>", then the body,
-// JSON: {"complete":bool,"config_checksum":"16 hex digits","services":{NAME:{...}},"tombstones":[NAME]}.
+// JSON: {"base":"FILE","config_checksum":"16 hex digits","services":{NAME:{...}},"tombstones":[NAME]}.
 #pragma once
 
 #include <map>
@@ -19,8 +19,9 @@ namespace weir::store {
 struct State {
   using Services = std::map<std::string, std::shared_ptr<const model::Service>>;
 
-  bool complete = false;             ///< `services` is the whole desired state (`apply -f`), not an overlay
-  u64 config_checksum = 0;           ///< checksum() of the configuration file that this was relative to
+  std::string base;                  ///< what `services` and `tombstones` change: "" the configuration file, else the
+                                     ///< file of that name in the same directory, which holds an applied set
+  u64 config_checksum = 0;           ///< checksum() of the configuration file at that time
   Services services;                 ///< added or replaced; never null
   std::set<std::string> tombstones;  ///< services of the configuration file that were deleted; disjoint from `services`
 };

@@ -65,11 +65,11 @@ std::shared_ptr<const Service> service(const std::string& name, u32 backends) {
 }
 
 State example() {
-  return {true, 0xfedcba9876543210ULL, {{"web", service("web", 4)}, {"empty", service("empty", 0)}}, {"gone", "old"}};
+  return {"applied-1", 0xfedcba9876543210ULL, {{"web", service("web", 4)}, {"empty", service("empty", 0)}}, {"gone", "old"}};
 }
 
 void check_equal(const State& a, const State& b) {
-  CHECK(a.complete == b.complete);
+  CHECK(a.base == b.base);
   CHECK(a.config_checksum == b.config_checksum);
   CHECK(a.tombstones == b.tombstones);
   REQUIRE(a.services.size() == b.services.size());
@@ -122,7 +122,7 @@ TEST_CASE("a state file with one bit changed is refused, or loads as it was") {
   // Letter case of the checksum in the first line is the one thing that may change without harm. Every fifth bit, so
   // that each position in a byte is tried: writing files is what takes the time.
   const Directory directory;
-  const State small{true, 7, {{"web", service("web", 1)}}, {"gone"}};
+  const State small{"applied-1", 7, {{"web", service("web", 1)}}, {"gone"}};
   REQUIRE(StateFile(directory / "state").save(small).has_value());
   const std::string whole = content(directory / "state");
   unsigned accepted = 0;
@@ -160,7 +160,7 @@ TEST_CASE("each kind of damage is named") {
   CHECK_THAT(complaint(altered), Catch::Contains("its checksum is"));
   CHECK_THAT(complaint(signed_body("{")), Catch::Contains("its body is not the JSON that lbd writes"));
   CHECK_THAT(complaint(signed_body("[]")), Catch::Contains("its body is not the JSON that lbd writes"));
-  const std::string start = R"({"complete":false,"config_checksum":"0","tombstones":[],"services":{"web":)";
+  const std::string start = R"({"base":"","config_checksum":"0","tombstones":[],"services":{"web":)";
   CHECK_THAT(complaint(signed_body(start + "7}}")), Catch::Contains("service \"web\" is not an object"));
   CHECK_THAT(complaint(signed_body(start + "{}}}")), Catch::Contains("service \"web\" has no valid \"vip\""));
   const std::string fields = R"({"vip":"192.0.2.1:80","mode":"nat","hash":"5tuple","rows":256,"backends":)";
