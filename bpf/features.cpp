@@ -38,7 +38,7 @@ constexpr unsigned cap_sys_admin = 21;
 constexpr unsigned cap_bpf = 39;
 
 Outcome<> lacks(const char* what) {
-  return failure("this kernel ({}) lacks {}; Weir needs Linux 5.18 or newer with CONFIG_BPF_SYSCALL and CONFIG_BPF_JIT",
+  return failure("this kernel ({}) lacks {}; Weir needs Linux 6.1 or newer with CONFIG_BPF_SYSCALL and CONFIG_BPF_JIT",
                  kernel_release(), what);
 }
 

@@ -51,7 +51,8 @@ std::string explain(int error, const std::string& interface) {
   }
 }
 
-/// Replaces the program behind a pinned link. False when there is no such link or it belongs to an interface that is gone.
+/// Replaces the program behind a pinned link. False when there is no such link or it belongs to an interface that is
+/// gone.
 Outcome<bool> replace(int program_fd, const std::string& path, u32 ifindex) {
   const Descriptor link(bpf_obj_get(path.c_str()));
   if (!link.valid()) return false;

@@ -20,10 +20,10 @@ struct Attachment {
   std::string warning;  ///< empty, or why it is not native
 };
 
-/// Attaches `program_fd` to an interface, or replaces the program in the link that is pinned for it: packets see the old
-/// program or the new one. Another party's program on the interface is left alone and is a failure.
-[[nodiscard]] Outcome<Attachment> attach(int program_fd, const std::string& interface, u32 ifindex,
-                                         AttachPolicy policy, const std::string& pin_dir);
+/// Attaches `program_fd` to an interface, or replaces the program in the link that is pinned for it: packets see the
+/// old program or the new one. Another party's program on the interface is left alone and is a failure.
+[[nodiscard]] Outcome<Attachment> attach(int program_fd, const std::string& interface, u32 ifindex, AttachPolicy policy,
+                                         const std::string& pin_dir);
 
 /// Interfaces that have a pinned link.
 [[nodiscard]] std::vector<std::string> attached_interfaces(const std::string& pin_dir);

@@ -164,9 +164,10 @@ Outcome<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   if (auto mapped = state->map_tables(); !mapped) return give_up(mapped.error());
   if (state->adopted &&
       (state->memory.globals->magic != layout_magic || state->memory.globals->version != layout_version))
-    return failure("the running tables in {} have layout version {}, this lbd has {}; run the lbd they belong to, or "
-                   "remove the fast path first: lbd --detach",
-                   options.pin_dir, state->memory.globals->version, layout_version);
+    return failure(
+        "the running tables in {} have layout version {}, this lbd has {}; run the lbd they belong to, or "
+        "remove the fast path first: lbd --detach",
+        options.pin_dir, state->memory.globals->version, layout_version);
   auto& maps = state->skeleton->maps;
   state->counting = std::make_unique<Counting>(bpf_map__fd(maps.weir_verdicts), bpf_map__fd(maps.weir_svc_stats),
                                                bpf_map__fd(maps.weir_be_stats));

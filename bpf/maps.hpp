@@ -9,13 +9,13 @@
 #include "dataplane/core/tables.hpp"
 #include "dataplane/core/verdict.hpp"
 
-#define BPF_COUNTERS(name, record, count)              \
-  struct name##_map {                                  \
-    BPF_MAP_NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);   \
-    BPF_MAP_NUMBER(max_entries, count);                \
-    BPF_MAP_TYPE(key, weir::u32);                      \
-    BPF_MAP_TYPE(value, record);                       \
-  };                                                   \
+#define BPF_COUNTERS(name, record, count)            \
+  struct name##_map {                                \
+    BPF_MAP_NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY); \
+    BPF_MAP_NUMBER(max_entries, count);              \
+    BPF_MAP_TYPE(key, weir::u32);                    \
+    BPF_MAP_TYPE(value, record);                     \
+  };                                                 \
   BPF_SECTION(".maps") name##_map name
 
 struct weir_tables_map {

@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <sstream>
@@ -13,6 +15,7 @@
 #include "control/api/server.hpp"
 #include "control/daemon/check.hpp"
 #include "control/daemon/daemon.hpp"
+#include "control/daemon/report.hpp"
 #include "control/daemon/state_directory.hpp"
 #include "control/store/seed_file.hpp"
 
@@ -55,8 +58,8 @@ Result<> serve(const Options& options) {
   if (auto free = daemon::nobody_serves(options.socket); !free) return free;
   const auto held = daemon::StateDirectory::hold(options.state_dir);
   if (!held) return tl::unexpected(held.error());
-  auto seed = settings.seed ? Result<model::Seed>(*settings.seed)
-                            : store::load_or_create_seed(options.state_dir + "/seed");
+  auto seed =
+      settings.seed ? Result<model::Seed>(*settings.seed) : store::load_or_create_seed(options.state_dir + "/seed");
   if (!seed) return tl::unexpected(seed.error());
   auto fast_path = daemon::FastPath::open(loop, settings, *seed, options.pin_dir);
   if (!fast_path) return tl::unexpected(fast_path.error());
@@ -81,8 +84,13 @@ Result<> serve(const Options& options) {
     fmt::print(stderr, "lbd: stopping; the fast path keeps running\n");
     server->stop([&] { loop.stop(); });
   });
-  for (const std::string& warning : desired.warnings()) fmt::print(stderr, "lbd: WARNING: {}\n", warning);
-  for (const std::string& warning : (*fast_path)->warnings()) fmt::print(stderr, "lbd: WARNING: {}\n", warning);
+  // Not before neighbours have had the time to answer: at once, every backend would still be unresolved.
+  boost::asio::steady_timer settled(loop, std::chrono::seconds(5));
+  settled.async_wait([&](const boost::system::error_code& error) {
+    if (error) return;
+    for (const std::string& warning : daemon::present_warnings(desired, **fast_path))
+      fmt::print(stderr, "lbd: WARNING: {}\n", warning);
+  });
   fmt::print(stderr, "lbd: ready, {} services, {} fast path\n", desired.pool().services().size(),
              (*fast_path)->adopted() ? "took over the running" : "started a new");
   sd_notify(0, "READY=1");
@@ -99,7 +107,8 @@ int main(int argc, char** argv) {
   app.add_option("--config", options.config, "configuration file")->capture_default_str();
   app.add_option("--socket", options.socket, "Unix socket of the API")->capture_default_str();
   app.add_option("--state-dir", options.state_dir, "where runtime changes are kept")->capture_default_str();
-  app.add_option("--pin-dir", options.pin_dir, "where the fast path is pinned, in a BPF file system")->capture_default_str();
+  app.add_option("--pin-dir", options.pin_dir, "where the fast path is pinned, in a BPF file system")
+      ->capture_default_str();
   app.add_flag("--check", options.check, "check the configuration and what it names on this host; change nothing");
   app.add_flag("--detach", options.detach, "remove a fast path that an earlier lbd left running; change nothing else");
   app.set_version_flag("--version", "lbd " WEIR_VERSION);

@@ -43,12 +43,12 @@ class Operations {
 
   // Each returns the JSON document of the API of that name; control/api/README.md documents the shapes.
   virtual nlohmann::json status() = 0;
-  virtual nlohmann::json services() = 0;                                      ///< array
-  virtual Result<nlohmann::json> service(const std::string& name) = 0;        ///< with backends
-  virtual Result<nlohmann::json> rows(const std::string& service) = 0;        ///< the forwarding table, row by row
+  virtual nlohmann::json services() = 0;                                ///< array
+  virtual Result<nlohmann::json> service(const std::string& name) = 0;  ///< with backends
+  virtual Result<nlohmann::json> rows(const std::string& service) = 0;  ///< the forwarding table, row by row
   virtual nlohmann::json stats() = 0;
   virtual Result<nlohmann::json> trace(const TraceQuery& query) = 0;
-  virtual std::string metrics() = 0;      ///< Prometheus text exposition format 0.0.4
+  virtual std::string metrics() = 0;        ///< Prometheus text exposition format 0.0.4
   virtual std::string export_config() = 0;  ///< TOML that parse_config() takes back
 
   /// Removes program, links, maps and pins, then ends the daemon after the answer has been sent.

@@ -44,8 +44,10 @@ void apply(const Context& c) {
 void detach(const Context& c) {
   const Result<bool> dry_run = c.target.flag("dry-run");
   if (!dry_run) return c.reply(error_answer(dry_run.error()));
-  if (!*dry_run)
-    if (const Result<> done = c.operations.detach(); !done) return c.reply(error_answer(done.error()));
+  if (*dry_run)
+    return c.reply(
+        json_answer({{"changed", true}, {"lines", {"would remove program, links, maps and pins, and end lbd"}}}));
+  if (const Result<> done = c.operations.detach(); !done) return c.reply(error_answer(done.error()));
   c.reply(json_answer({{"changed", true}, {"lines", {"program, links, maps and pins removed; lbd ends"}}}));
 }
 

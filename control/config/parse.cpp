@@ -55,7 +55,7 @@ model::Settings read_settings(Reader& reader, const toml::table& root) {
     auto& [services, backends, rows] = settings.limits;
     services = reader.integer(*limits, "services", 1, 1U << 16).value_or(services);
     backends = reader.integer(*limits, "backends", 1, 1U << 20).value_or(backends);
-    rows = reader.integer(*limits, "rows", 1U << 8, 1U << 27).value_or(rows);
+    rows = reader.integer(*limits, "rows", 1U << 8, 1U << 26).value_or(rows);
   }
   return settings;
 }

@@ -26,8 +26,9 @@ std::vector<Newcomer> newcomers(const model::Plan& plan) {
   for (const model::Step& step : plan.steps) {
     if (!step.after) continue;
     for (const model::Backend& backend : step.after->backends) {
-      const bool known = step.before && std::any_of(step.before->backends.begin(), step.before->backends.end(),
-                                                    [&](const model::Backend& b) { return b.endpoint == backend.endpoint; });
+      const bool known =
+          step.before && std::any_of(step.before->backends.begin(), step.before->backends.end(),
+                                     [&](const model::Backend& b) { return b.endpoint == backend.endpoint; });
       if (!known)
         found.emplace(model::to_text(backend.endpoint.address) + model::to_text(step.after->mode),
                       Newcomer{backend.endpoint.address, step.after->mode});
@@ -75,7 +76,11 @@ void Daemon::check_then_carry_out(model::Plan plan) {
   const auto check = std::make_shared<Check>(Check{std::move(plan), strangers.size(), {}});
   for (const Newcomer& newcomer : strangers)
     fast_path_.check_reachable(newcomer.address, newcomer.mode, [this, check](Result<> reachable) {
-      if (!reachable && check->outcome) check->outcome = std::move(reachable);
+      if (!reachable && check->outcome) {
+        check->outcome = std::move(reachable);
+        if (check->outcome.error().fault == Fault::refused)
+          check->outcome.error().message += " (--force adds it all the same)";
+      }
       if (--check->outstanding > 0) return;
       if (!check->outcome) return finish(tl::unexpected(check->outcome.error()));
       finish(carry_out(std::move(check->plan)));
@@ -125,13 +130,15 @@ nlohmann::json Daemon::services() {
 
 Result<nlohmann::json> Daemon::service(const std::string& name) {
   const auto found = desired_.pool().find(name);
-  if (!found) return fail(Fault::not_found, "there is no service \"{}\"; `lbctl service list` shows those there are", name);
+  if (!found)
+    return fail(Fault::not_found, "there is no service \"{}\"; `lbctl service list` shows those there are", name);
   return report_service(*found, fast_path_);
 }
 
 Result<nlohmann::json> Daemon::rows(const std::string& name) {
   const auto found = desired_.pool().find(name);
-  if (!found) return fail(Fault::not_found, "there is no service \"{}\"; `lbctl service list` shows those there are", name);
+  if (!found)
+    return fail(Fault::not_found, "there is no service \"{}\"; `lbctl service list` shows those there are", name);
   return report_rows(*found, fast_path_);
 }
 

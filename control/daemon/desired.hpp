@@ -23,8 +23,8 @@ class Desired {
   [[nodiscard]] Result<model::Plan> plan(const model::Mutation& mutation, bool force) const {
     return pool_.plan(mutation, force);
   }
-  /// Makes a plan durable; on a fault nothing has changed. A plan of `apply` becomes the new base, whatever else a change
-  /// of one service costs follows that service.
+  /// Makes a plan durable; on a fault nothing has changed. A plan of `apply` becomes the new base, whatever else a
+  /// change of one service costs follows that service.
   Result<> store(const model::Plan& plan, bool applied);
   void commit(const model::Plan& plan) { pool_.commit(plan); }
 

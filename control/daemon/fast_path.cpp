@@ -64,18 +64,19 @@ Result<std::unique_ptr<FastPath>> FastPath::open(boost::asio::io_context& loop, 
                                                  const model::Seed& seed, const std::string& pin_dir) {
   std::unique_ptr<FastPath> self(new FastPath(loop, settings, pin_dir));
   auto watcher = net::Watcher::open(
-      loop, {.hop_changed = [p = self.get()](const Ip& target,
-                                             const net::NextHop& hop) { p->publisher_->set_hop(target, p->hop_of(hop)); },
-             .link_changed = [p = self.get()](const net::Link& link) { p->on_link(link); },
-             .address_changed = [p = self.get()](const Ip& address,
-                                                 bool present) { p->publisher_->set_local(address, present); },
-             .warning = log});
+      loop,
+      {.hop_changed = [p = self.get()](const Ip& target,
+                                       const net::NextHop& hop) { p->publisher_->set_hop(target, p->hop_of(hop)); },
+       .link_changed = [p = self.get()](const net::Link& link) { p->on_link(link); },
+       .address_changed = [p = self.get()](const Ip& address,
+                                           bool present) { p->publisher_->set_local(address, present); },
+       .warning = log});
   if (!watcher) return tl::unexpected(watcher.error());
   self->watcher_ = std::move(*watcher);
   for (const std::string& name : settings.interfaces) {
     if (!self->watcher_->link(name))
-      return fail(Fault::invalid, "interface \"{}\" does not exist; `ip link` lists those that do: correct `interfaces`",
-                  name);
+      return fail(Fault::invalid,
+                  "interface \"{}\" does not exist; `ip link` lists those that do: correct `interfaces`", name);
     self->interfaces_.push_back({.name = name});
   }
   if (auto opened = self->open_engine(seed); !opened) return tl::unexpected(opened.error());
@@ -198,9 +199,15 @@ u64 FastPath::hop_of(const net::NextHop& hop) const {
 }
 
 void FastPath::check_reachable(const Ip& backend, Mode mode, std::function<void(Result<>)> done) {
-  watcher_->resolve(backend, resolve_timeout_ms, [this, backend, mode, done = std::move(done)](const net::NextHop& hop) {
-    done(judge_hop(backend, mode, hop, attached_to(hop.ifindex) != nullptr));
-  });
+  watcher_->resolve(backend, resolve_timeout_ms,
+                    [this, backend, mode, done = std::move(done)](const net::NextHop& hop) {
+                      done(judge_hop(backend, mode, hop, attached_to(hop.ifindex) != nullptr));
+                    });
+}
+
+Result<> FastPath::reachable_now(const Ip& backend, Mode mode) const {
+  const auto hop = watcher_->current(backend);
+  return hop ? judge_hop(backend, mode, *hop, attached_to(hop->ifindex) != nullptr) : Result<>{};
 }
 
 void FastPath::on_link(const net::Link& link) {
@@ -232,9 +239,8 @@ void FastPath::on_link(const net::Link& link) {
 void FastPath::wait_for_events() {
   events_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
     if (error) return;
-    engine_->drain_events([this](const UnresolvedEvent& event) {
-      watcher_->nudge(event.neighbor, static_cast<int>(event.ifindex));
-    });
+    engine_->drain_events(
+        [this](const UnresolvedEvent& event) { watcher_->nudge(event.neighbor, static_cast<int>(event.ifindex)); });
     wait_for_events();
   });
 }

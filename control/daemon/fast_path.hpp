@@ -45,6 +45,9 @@ class FastPath {
   /// Whether a backend can be reached in `mode`, now or within a few seconds; the reason when not.
   void check_reachable(const Ip& backend, Mode mode, std::function<void(Result<>)> done);
 
+  /// The same judgement on what is known this moment. Addresses that are not a published backend's are "reachable".
+  [[nodiscard]] Result<> reachable_now(const Ip& backend, Mode mode) const;
+
   [[nodiscard]] TableMemory& memory() { return engine_->memory(); }
   [[nodiscard]] const table::Publisher& publisher() const { return *publisher_; }
   [[nodiscard]] bpf::Counting& counting() { return engine_->counting(); }

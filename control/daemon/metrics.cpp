@@ -56,8 +56,9 @@ void verdicts(Text& text, FastPath& fast_path) {
   const bpf::VerdictTotals totals = fast_path.counting().verdicts();
   text.family("weir_packets_total", "counter", "Packets by what became of them.");
   for (u32 i = 0; i < verdict_count; ++i)
-    text.sample(fmt::format("verdict=\"{}\",action=\"{}\"", verdict_table[i].name, action_text(verdict_table[i].action)),
-                totals[i].packets);
+    text.sample(
+        fmt::format("verdict=\"{}\",action=\"{}\"", verdict_table[i].name, action_text(verdict_table[i].action)),
+        totals[i].packets);
   text.family("weir_drops_total", "counter", "Packets dropped, by reason.");
   for (u32 i = 0; i < verdict_count; ++i)
     if (verdict_table[i].action == Action::drop)
@@ -96,7 +97,8 @@ std::string prometheus_text(const model::Pool& pool, FastPath& fast_path, u64 ge
     services.push_back({fmt::format("service=\"{}\"", name), fast_path.counting().service(placed->id)});
     for (const model::Backend& b : service->backends) {
       const u32 id = backend_id(*placed, b);
-      backends.push_back({fmt::format("service=\"{}\",backend=\"{}\"", name, b.name), fast_path.counting().backend(id)});
+      backends.push_back(
+          {fmt::format("service=\"{}\",backend=\"{}\"", name, b.name), fast_path.counting().backend(id)});
       gauges.push_back({backends.back(), b.weight, b.effective_weight(), rows_owned(*placed, id), b.admin});
     }
   }
@@ -108,11 +110,14 @@ std::string prometheus_text(const model::Pool& pool, FastPath& fast_path, u64 ge
   text.sample("", generation);
   text.family("weir_datapath_attached", "gauge", "1 where the XDP program is attached.");
   for (const Interface& i : fast_path.interfaces())
-    text.sample(fmt::format("interface=\"{}\",mode=\"{}\"", i.name, i.mode == bpf::AttachMode::native ? "native" : "generic"),
-                i.attached ? 1 : 0);
+    text.sample(
+        fmt::format("interface=\"{}\",mode=\"{}\"", i.name, i.mode == bpf::AttachMode::native ? "native" : "generic"),
+        i.attached ? 1 : 0);
   verdicts(text, fast_path);
-  traffic(text, "weir_service_packets_total", "weir_service_bytes_total", "weir_service_connections_opened_total", services);
-  traffic(text, "weir_backend_packets_total", "weir_backend_bytes_total", "weir_backend_connections_opened_total", backends);
+  traffic(text, "weir_service_packets_total", "weir_service_bytes_total", "weir_service_connections_opened_total",
+          services);
+  traffic(text, "weir_backend_packets_total", "weir_backend_bytes_total", "weir_backend_connections_opened_total",
+          backends);
   backend_gauges(text, gauges);
   return text.take();
 }

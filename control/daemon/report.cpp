@@ -84,6 +84,22 @@ const char* action_text(Action action) {
   return "drop";
 }
 
+std::vector<std::string> present_warnings(const Desired& desired, FastPath& fast_path) {
+  constexpr std::size_t listed = 20;  // a rack that is down is one fact, not a thousand lines
+  std::vector<std::string> all = desired.warnings();
+  for (std::string& warning : fast_path.warnings()) all.push_back(std::move(warning));
+  std::size_t unreachable = 0;
+  for (const auto& [name, service] : desired.pool().services())
+    for (const model::Backend& backend : service->backends) {
+      const auto fine = fast_path.reachable_now(backend.endpoint.address, service->mode);
+      if (!fine && ++unreachable <= listed)
+        all.push_back(fmt::format("{}/{}: {}", name, backend.name, fine.error().message));
+    }
+  if (unreachable > listed)
+    all.push_back(fmt::format("and {} more backends that cannot be reached", unreachable - listed));
+  return all;
+}
+
 json report_status(const Desired& desired, FastPath& fast_path) {
   std::size_t backends = 0;
   for (const auto& [name, service] : desired.pool().services()) backends += service->backends.size();
@@ -97,14 +113,9 @@ json report_status(const Desired& desired, FastPath& fast_path) {
                           {"mac", link ? net::mac_text(link->mac) : ""},
                           {"up", link && link->up}});
   }
-  json warnings = desired.warnings();
-  for (const std::string& warning : fast_path.warnings()) warnings.push_back(warning);
-  return {{"services", desired.pool().services().size()},
-          {"backends", backends},
-          {"interfaces", std::move(interfaces)},
-          {"rows_used", fast_path.publisher().rows_used()},
-          {"rows_limit", fast_path.memory().rows.size()},
-          {"warnings", std::move(warnings)}};
+  return {{"services", desired.pool().services().size()}, {"backends", backends},
+          {"interfaces", std::move(interfaces)},          {"rows_used", fast_path.publisher().rows_used()},
+          {"rows_limit", fast_path.memory().rows.size()}, {"warnings", present_warnings(desired, fast_path)}};
 }
 
 json report_service(const model::Service& service, FastPath& fast_path) {
@@ -142,7 +153,8 @@ json report_rows(const model::Service& service, FastPath& fast_path) {
       table.push_back(owner == index.end() ? -1 : owner->second);
     }
   }
-  return {{"service", service.name}, {"rows", service.rows}, {"backends", std::move(names)}, {"table", std::move(table)}};
+  return {
+      {"service", service.name}, {"rows", service.rows}, {"backends", std::move(names)}, {"table", std::move(table)}};
 }
 
 json report_stats(const model::Pool& pool, FastPath& fast_path) {

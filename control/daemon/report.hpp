@@ -9,6 +9,8 @@
 
 namespace weir::daemon {
 
+/// What an operator should know now: a sentence each.
+[[nodiscard]] std::vector<std::string> present_warnings(const Desired& desired, FastPath& fast_path);
 [[nodiscard]] nlohmann::json report_status(const Desired& desired, FastPath& fast_path);
 [[nodiscard]] nlohmann::json report_service(const model::Service& service, FastPath& fast_path);
 [[nodiscard]] nlohmann::json report_rows(const model::Service& service, FastPath& fast_path);

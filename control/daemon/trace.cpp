@@ -69,8 +69,8 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
   if (forward) {
     d.backend_id = pick(tables, globals, *service, packet);
   } else {
-    d.backend_id = find(tables, globals, packet.net.source,
-                        key_word(KeyKind::answer, packet.protocol, packet.source_port()));
+    d.backend_id =
+        find(tables, globals, packet.net.source, key_word(KeyKind::answer, packet.protocol, packet.source_port()));
     if (const Backend* backend = tables.backend(d.backend_id); backend && d.backend_id != nobody)
       d.service_id = backend->service;
   }
@@ -83,9 +83,10 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
   const Named named = names_of(d, pool, fast_path.publisher());
 
   std::vector<std::string> lines;
-  json document = {{"verdict", info.name}, {"action", action_text(info.action)}, {"service", named.service},
-                   {"hash", nullptr},      {"row", nullptr},                     {"backend", named.backend},
-                   {"address", named.address}, {"egress", ""},                   {"next_hop_mac", ""}};
+  json document = {
+      {"verdict", info.name}, {"action", action_text(info.action)}, {"service", named.service}, {"hash", nullptr},
+      {"row", nullptr},       {"backend", named.backend},           {"address", named.address}, {"egress", ""},
+      {"next_hop_mac", ""}};
   lines.push_back(fmt::format("packet    {} {} -> {}", model::to_text(query.protocol), model::to_text(query.source),
                               model::to_text(query.destination)));
   if (!named.service.empty()) lines.push_back(fmt::format("service   {} (id {})", named.service, d.service_id));
@@ -100,7 +101,8 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
     lines.push_back(fmt::format("row       {} of {}", row, 1U << table_log2_rows(table)));
   }
   if (!named.backend.empty())
-    lines.push_back(fmt::format("backend   {}/{} {} (id {})", named.service, named.backend, named.address, d.backend_id));
+    lines.push_back(
+        fmt::format("backend   {}/{} {} (id {})", named.service, named.backend, named.address, d.backend_id));
   if (d.egress) {
     const auto link = fast_path.watcher().link(static_cast<int>(d.egress->ifindex));
     document["egress"] = link ? link->name : "";

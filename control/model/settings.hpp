@@ -18,7 +18,7 @@ enum class Attach : u8 { automatic, native, generic };
 struct Limits {
   u32 services = 1024;         ///< at most 65536
   u32 backends = 65536;        ///< over all services; at most 2^20
-  u32 rows = 8 * 1024 * 1024;  ///< over all services; 8 bytes each, at most 2^27
+  u32 rows = 8 * 1024 * 1024;  ///< over all services; 8 bytes each, at most 2^26
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 

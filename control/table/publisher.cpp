@@ -25,12 +25,8 @@ auto take_rested(const Take& take) {
   return taken;
 }
 
-Key service_key(const Service& s) {
-  return {s.vip, key_word(KeyKind::service, static_cast<u8>(s.protocol), s.port)};
-}
-Key answer_key(const Backend& b) {
-  return {b.address, key_word(KeyKind::answer, static_cast<u8>(b.protocol), b.port)};
-}
+Key service_key(const Service& s) { return {s.vip, key_word(KeyKind::service, static_cast<u8>(s.protocol), s.port)}; }
+Key answer_key(const Backend& b) { return {b.address, key_word(KeyKind::answer, static_cast<u8>(b.protocol), b.port)}; }
 Key vip_key(const Ip& vip) { return {vip, key_word(KeyKind::vip, 0, Be16{0})}; }
 
 std::string endpoint_text(const Backend& b) { return model::to_text(model::Endpoint{b.address, to_host(b.port)}); }
@@ -141,7 +137,8 @@ Result<> Publisher::add_backends(const model::Service& service, Placed& placed) 
     const std::string endpoint = model::to_text(backend.endpoint);
     if (placed.backends.contains(endpoint)) continue;
     const auto id = take_rested([&](Time t) { return backend_ids_.take(t); });
-    if (!id) return fail(Fault::internal, "no room for {}/{}: the table of backends is full", service.name, backend.name);
+    if (!id)
+      return fail(Fault::internal, "no room for {}/{}: the table of backends is full", service.name, backend.name);
     around_.backend_given(*id);
     memory_.backends[*id] =
         backend_record(service, placed.id, backend.endpoint, around_.hop_of(backend.endpoint.address));

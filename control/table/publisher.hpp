@@ -21,9 +21,9 @@ namespace weir::table {
 
 /// What the publisher asks the rest of the daemon.
 struct Surroundings {
-  std::function<u64(const Ip& address)> hop_of;               ///< as in weir::Backend; 0 when unknown
-  std::function<bool(const Ip& address)> is_local;            ///< the host owns the address
-  std::function<void(u32 id)> service_given, backend_given;   ///< an id begins a new life: its counters restart
+  std::function<u64(const Ip& address)> hop_of;              ///< as in weir::Backend; 0 when unknown
+  std::function<bool(const Ip& address)> is_local;           ///< the host owns the address
+  std::function<void(u32 id)> service_given, backend_given;  ///< an id begins a new life: its counters restart
 };
 
 /// Ids and shares of a published service.
@@ -73,9 +73,9 @@ class Publisher {
   IdPool backend_ids_;
   RowPool row_pool_;
   std::map<std::string, Placed> placed_;
-  std::map<std::string, u32> vip_uses_;                   // address's text -> services
+  std::map<std::string, u32> vip_uses_;                    // address's text -> services
   std::unordered_multimap<std::string, u32> backends_at_;  // address's text -> backend ids
-  std::map<u32, std::map<std::string, u32>> adopted_;     // service id -> its backends, as in Placed; until settle()
+  std::map<u32, std::map<std::string, u32>> adopted_;      // service id -> its backends, as in Placed; until settle()
 };
 
 }  // namespace weir::table

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// The internet checksum's incremental form (RFC 1624). One's complement sums do not depend on byte order (RFC 1071, 2B),
-// so all sums here are over 16-bit words as they lie in memory.
+// The internet checksum's incremental form (RFC 1624). One's complement sums do not depend on byte order (RFC 1071,
+// 2B), so all sums here are over 16-bit words as they lie in memory.
 #pragma once
 
 #include "dataplane/core/types.hpp"

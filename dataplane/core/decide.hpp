@@ -98,8 +98,8 @@ LB_INLINE Verdict balance(const F& frame, u32 network, const T& tables, const Gl
   return assign(tables, globals, packet, send);
 }
 
-/// Decides on one frame that came in on the interface `ingress` (its index). Calls `send` at most once, with a Transmit,
-/// and then returns what it returned.
+/// Decides on one frame that came in on the interface `ingress` (its index). Calls `send` at most once, with a
+/// Transmit, and then returns what it returned.
 template <class F, class T, class Send>
 LB_INLINE Verdict decide(const F& frame, const T& tables, u32 ingress, const Send& send) {
   const auto* ethernet = header_at<Ethernet>(frame, 0);

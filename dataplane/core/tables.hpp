@@ -26,8 +26,8 @@ LB_INLINE void store_once(T& word, T value) {
 
 /// How many records each table holds. Ids start at 1, so `services` and `backends` are one more than can be used.
 struct TableSizes {
-  u32 buckets;   // a power of two
-  u32 slots;     // a power of two
+  u32 buckets;  // a power of two
+  u32 slots;    // a power of two
   u32 services;
   u32 backends;
   u32 rows;
@@ -36,8 +36,8 @@ struct TableSizes {
 
 /// Keys of the flow hash, derived from the cluster's seed.
 struct FlowKeys {
-  u32 add[12];      // NH's additive keys, one per 32-bit word of input
-  u64 multiply;     // odd
+  u32 add[12];   // NH's additive keys, one per 32-bit word of input
+  u64 multiply;  // odd
 };
 
 /// The only record of its table. Written before the first packet and never while packets flow.
@@ -88,7 +88,7 @@ inline constexpr u32 nobody = 0;  // backend id 0 is never given out: rows of ze
 
 /// A service. `table` changes in one store; the rest is written before the index names the service.
 struct alignas(64) Service {
-  u64 table;    // bits 0..31 first row, 32..39 log2 of the number of rows, 40..47 HashOn
+  u64 table;  // bits 0..31 first row, 32..39 log2 of the number of rows, 40..47 HashOn
   Ip vip;
   Be16 port;
   Protocol protocol;
@@ -173,11 +173,11 @@ LB_INLINE constexpr TableOffsets offsets_of(const TableSizes& sizes) {
 
 /// Counters of one service or one backend on one CPU. Bytes are frame bytes without padding and FCS.
 struct Counters {
-  u64 packets;         // client to backend
+  u64 packets;  // client to backend
   u64 bytes;
   u64 return_packets;  // backend to client, mode nat
   u64 return_bytes;
-  u64 connections;     // TCP SYN, client to backend
+  u64 connections;  // TCP SYN, client to backend
 };
 
 /// Counters of one verdict on one CPU.

@@ -64,7 +64,9 @@ static_assert(sizeof(Ip) == 16);
 inline constexpr u32 v4_mapped_prefix = __builtin_bswap32(0x0000ffff);
 
 LB_INLINE constexpr Ip ip_from_v4(Be32 address) { return {{0, 0, v4_mapped_prefix, address.raw}}; }
-LB_INLINE constexpr bool is_v4(const Ip& ip) { return ip.word[0] == 0 && ip.word[1] == 0 && ip.word[2] == v4_mapped_prefix; }
+LB_INLINE constexpr bool is_v4(const Ip& ip) {
+  return ip.word[0] == 0 && ip.word[1] == 0 && ip.word[2] == v4_mapped_prefix;
+}
 
 /// A MAC address in the low 48 bits: byte 0 of the address in bits 0..7, as a little-endian load of 8 bytes yields it.
 using MacBits = u64;

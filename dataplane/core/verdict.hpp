@@ -15,33 +15,35 @@ enum class Action : u8 {
 
 // Order is the counters' index and part of the table layout: append, never reorder; a retired row keeps its place.
 // "Expected" tells whether a healthy host sees the verdict in ordinary operation.
+// clang-format off
 //         name                  action    expected  meaning
-#define LB_VERDICTS(ROW)                                                                                            \
-  ROW(forwarded_nat,            transmit, true,  "client to backend: destination rewritten")                        \
-  ROW(forwarded_l2dsr,          transmit, true,  "client to backend: MAC addresses rewritten")                      \
-  ROW(returned_nat,             transmit, true,  "backend to client: source rewritten to the VIP")                  \
-  ROW(not_ours,                 pass,     true,  "destination is no VIP, source is no backend in mode nat")         \
-  ROW(not_ip,                   pass,     true,  "neither IPv4 nor IPv6 (ARP, LLDP, ...)")                          \
-  ROW(not_unicast,              pass,     true,  "destination MAC is multicast or broadcast")                       \
-  ROW(other_host,               pass,     false, "destination MAC is not this interface's")                         \
-  ROW(short_header,             pass,     false, "frame ends before the end of its IP header")                      \
-  ROW(vip_local,                pass,     true,  "to a VIP that is the host's own address, but to none of its services") \
-  ROW(no_service,               drop,     false, "to a VIP, but to a port that has no service")                     \
-  ROW(protocol_not_balanced,    drop,     false, "to a VIP, but neither TCP nor UDP")                               \
-  ROW(bad_ip_header,            drop,     false, "to a VIP, with a wrong IP version, header or total length")       \
-  ROW(truncated,                drop,     false, "to a VIP, shorter than its IP header says")                       \
-  ROW(bad_tcp_header,           drop,     false, "to a VIP, TCP data offset outside the segment")                   \
-  ROW(bad_udp_header,           drop,     false, "to a VIP, UDP length outside the datagram")                       \
-  ROW(fragment,                 drop,     false, "to a VIP, an IP fragment: its ports cannot be hashed")            \
-  ROW(extension_headers,        drop,     false, "to a VIP, more IPv6 extension headers than are walked")           \
-  ROW(ttl_expired,              drop,     false, "TTL or hop limit would reach zero")                               \
-  ROW(no_backend,               drop,     false, "the service has no usable backend")                               \
-  ROW(backend_no_neighbor,      drop,     false, "the backend's next hop has no known MAC address")                 \
-  ROW(client_no_route,          drop,     false, "no route from this host back to the client")                      \
-  ROW(client_no_neighbor,       drop,     false, "the next hop towards the client has no known MAC address")        \
-  ROW(client_forwarding_off,    drop,     false, "the kernel's forwarding is off on the interface (sysctl)")        \
-  ROW(client_egress_unattached, drop,     false, "the way to the client leaves by an interface without the program") \
+#define LB_VERDICTS(ROW)                                                                                              \
+  ROW(forwarded_nat,            transmit, true,  "client to backend: destination rewritten")                          \
+  ROW(forwarded_l2dsr,          transmit, true,  "client to backend: MAC addresses rewritten")                        \
+  ROW(returned_nat,             transmit, true,  "backend to client: source rewritten to the VIP")                    \
+  ROW(not_ours,                 pass,     true,  "destination is no VIP, source is no backend in mode nat")           \
+  ROW(not_ip,                   pass,     true,  "neither IPv4 nor IPv6 (ARP, LLDP, ...)")                            \
+  ROW(not_unicast,              pass,     true,  "destination MAC is multicast or broadcast")                         \
+  ROW(other_host,               pass,     false, "destination MAC is not this interface's")                           \
+  ROW(short_header,             pass,     false, "frame ends before the end of its IP header")                        \
+  ROW(vip_local,                pass,     true,  "to a VIP that is the host's own address, but to no service")        \
+  ROW(no_service,               drop,     false, "to a VIP, but to a port that has no service")                       \
+  ROW(protocol_not_balanced,    drop,     false, "to a VIP, but neither TCP nor UDP")                                 \
+  ROW(bad_ip_header,            drop,     false, "to a VIP, with a wrong IP version, header or total length")         \
+  ROW(truncated,                drop,     false, "to a VIP, shorter than its IP header says")                         \
+  ROW(bad_tcp_header,           drop,     false, "to a VIP, TCP data offset outside the segment")                     \
+  ROW(bad_udp_header,           drop,     false, "to a VIP, UDP length outside the datagram")                         \
+  ROW(fragment,                 drop,     false, "to a VIP, an IP fragment: its ports cannot be hashed")              \
+  ROW(extension_headers,        drop,     false, "to a VIP, more IPv6 extension headers than are walked")             \
+  ROW(ttl_expired,              drop,     false, "TTL or hop limit would reach zero")                                 \
+  ROW(no_backend,               drop,     false, "the service has no usable backend")                                 \
+  ROW(backend_no_neighbor,      drop,     false, "the backend's next hop has no known MAC address")                   \
+  ROW(client_no_route,          drop,     false, "no route from this host back to the client")                        \
+  ROW(client_no_neighbor,       drop,     false, "the next hop towards the client has no known MAC address")          \
+  ROW(client_forwarding_off,    drop,     false, "the kernel's forwarding is off on the interface (sysctl)")          \
+  ROW(client_egress_unattached, drop,     false, "the way to the client leaves by an unattached interface")           \
   ROW(internal_table,           drop,     false, "a table names a record that does not exist")
+// clang-format on
 
 #define LB_VERDICT_ENUM(name, action, expected, meaning) name,
 enum class Verdict : u8 { LB_VERDICTS(LB_VERDICT_ENUM) };

@@ -66,7 +66,7 @@ static_assert(sizeof(Ipv6) == 40);
 /// The first eight bytes that every IPv6 extension header has (RFC 8200, 4).
 struct LB_WIRE(4) Ipv6Extension {
   u8 next_header;
-  u8 length;  // in 8-byte units beyond the first 8 bytes (4-byte units beyond 8 for the authentication header)
+  u8 length;      // in 8-byte units beyond the first 8 bytes (4-byte units beyond 8 for the authentication header)
   Be16 fragment;  // fragment header only: offset in the upper 13 bits, M flag in bit 0
   Be32 identification;
 };

@@ -26,8 +26,8 @@ struct TableMemory {
 /// The tables of an image of `sizes` that starts at `image`, which is aligned to 64 bytes.
 [[nodiscard]] TableMemory tables_in(void* image, const TableSizes& sizes);
 
-/// Sizes for at most `services` and `backends` in use and `rows` rows: an index at most half full, so that a bucket finds
-/// a displacement within a few tries.
+/// Sizes for at most `services` and `backends` in use and `rows` rows: an index at most half full, so that a bucket
+/// finds a displacement within a few tries.
 [[nodiscard]] TableSizes sizes_for(u32 services, u32 backends, u32 rows);
 
 /// Writes the globals of a zeroed image: shifts and sizes as its tables are, keys as given.

@@ -150,7 +150,8 @@ class Bench {
     state_.as<bench::State>()[0] = {0, flows - 1, 0};
   }
 
-  // A benchmark of the wrong path is worse than none: the verdict's counter must move, and the action be the one expected.
+  // A benchmark of the wrong path is worse than none: the verdict's counter must move, and the action be the one
+  // expected.
   void check(const Case& c) {
     aim(engine_->program_fd());
     const u64 before = engine_->counting().verdicts()[static_cast<u32>(c.verdict)].packets;

@@ -43,7 +43,8 @@ using weir::bpf::map_lookup;
   weir::u32 index = static_cast<weir::u32>(state->next++) & state->mask;
   const auto* flow = static_cast<const weir::bench::FlowRecord*>(map_lookup(&bench_flows, &index));
   auto* data = reinterpret_cast<weir::bench::FlowRecord*>(static_cast<__UINTPTR_TYPE__>(context->data));
-  if (!flow || reinterpret_cast<weir::u8*>(data + 1) > reinterpret_cast<weir::u8*>(static_cast<__UINTPTR_TYPE__>(context->data_end)))
+  if (!flow || reinterpret_cast<weir::u8*>(data + 1) >
+                   reinterpret_cast<weir::u8*>(static_cast<__UINTPTR_TYPE__>(context->data_end)))
     return XDP_ABORTED;
   for (weir::u32 i = 0; i < weir::bench::header_words; ++i) data->word[i] = flow->word[i];
   reinterpret_cast<long (*)(void*, void*, weir::u32)>(BPF_FUNC_tail_call)(context, &bench_target, 0);

@@ -55,8 +55,10 @@ u32 make_network() {
 model::Service service(const std::string& name, const std::string& vip, Mode mode, const std::string& backend, u16 port,
                        HashOn hash = HashOn::five_tuple) {
   const model::Vip parsed = model::parse_vip(vip).value();
-  model::Service s{.name = name, .vip = parsed.endpoint, .protocol = parsed.protocol, .mode = mode, .hash = hash, .rows = 256};
-  for (int i = 1; i <= 4; ++i) s.backends.push_back({fmt::format("b{}", i), {ip(fmt::format("{}{}", backend, i)), port}});
+  model::Service s{
+      .name = name, .vip = parsed.endpoint, .protocol = parsed.protocol, .mode = mode, .hash = hash, .rows = 256};
+  for (int i = 1; i <= 4; ++i)
+    s.backends.push_back({fmt::format("b{}", i), {ip(fmt::format("{}{}", backend, i)), port}});
   return s;
 }
 
@@ -74,9 +76,10 @@ class Twins {
     REQUIRE(engine_->add_device(port_index(ingress_ + 7), ingress_));
     publisher_ = std::make_unique<table::Publisher>(
         memory, seed,
-        table::Surroundings{[this](const Ip& address) { return hop_of(address); },
-                            [](const Ip& address) { return address == ip("203.0.113.40") || address == ip("2001:db8:f::40"); },
-                            [](u32) {}, [](u32) {}});
+        table::Surroundings{
+            [this](const Ip& address) { return hop_of(address); },
+            [](const Ip& address) { return address == ip("203.0.113.40") || address == ip("2001:db8:f::40"); },
+            [](u32) {}, [](u32) {}});
     model::Plan plan;
     for (const auto& [v, b] : {std::pair{"203.0.113.", "198.51.100."}, std::pair{"[2001:db8:f::", "2001:db8:b::"}}) {
       const std::string end = v[0] == '[' ? "]" : "";
@@ -84,12 +87,11 @@ class Twins {
         return fmt::format("{}:{}{}{}:{}", p, prefix, host, end, port);
       };
       const std::string f = v[0] == '[' ? "6" : "4";
-      for (const model::Service& s :
-           {service("nat" + f, vip("tcp", "10", 80), Mode::nat, b, 8080),
-            service("dns" + f, vip("udp", "10", 53), Mode::nat, b, 5353, HashOn::source),
-            service("dsr" + f, vip("tcp", "20", 80), Mode::l2dsr, b, 80, HashOn::source),
-            service("dsrdns" + f, vip("udp", "20", 53), Mode::l2dsr, b, 53),
-            service("local" + f, vip("tcp", "40", 443), Mode::l2dsr, b, 443)})
+      for (const model::Service& s : {service("nat" + f, vip("tcp", "10", 80), Mode::nat, b, 8080),
+                                      service("dns" + f, vip("udp", "10", 53), Mode::nat, b, 5353, HashOn::source),
+                                      service("dsr" + f, vip("tcp", "20", 80), Mode::l2dsr, b, 80, HashOn::source),
+                                      service("dsrdns" + f, vip("udp", "20", 53), Mode::l2dsr, b, 53),
+                                      service("local" + f, vip("tcp", "40", 443), Mode::l2dsr, b, 443)})
         plan.steps.push_back({s.name, nullptr, std::make_shared<model::Service>(s)});
       model::Service empty = service("empty" + f, vip("tcp", "50", 80), Mode::nat, b, 80);
       empty.backends.clear();
@@ -127,7 +129,7 @@ class Twins {
     }
     const u32 expected = action_of(verdict) == Action::pass   ? u32{XDP_PASS}
                          : action_of(verdict) == Action::drop ? u32{XDP_DROP}
-                         : egress == ingress_               ? u32{XDP_TX}
+                         : egress == ingress_                 ? u32{XDP_TX}
                                                               : u32{XDP_REDIRECT};
     if (kernel.action != expected) return fmt::format("action {} instead of {}", kernel.action, expected);
     if (kernel.frame.size() != length || std::memcmp(kernel.frame.data(), bytes.get(), length) != 0)
@@ -158,7 +160,8 @@ class Twins {
     const bool v4 = is_v4(client);
     if (starts_with(client, v4 ? ip("198.18.0.0") : ip("2001:db8:1::"), v4 ? 7 : 3))
       return {Verdict::returned_nat, hop_word(gateway_mac, port_index(ingress_))};
-    if (starts_with(client, v4 ? ip("198.19.0.0") : ip("2001:db8:2::"), v4 ? 7 : 3)) return {Verdict::client_no_neighbor, 0};
+    if (starts_with(client, v4 ? ip("198.19.0.0") : ip("2001:db8:2::"), v4 ? 7 : 3))
+      return {Verdict::client_no_neighbor, 0};
     return {Verdict::client_no_route, 0};
   }
 

@@ -15,8 +15,10 @@ const T& one_of(Random& random, const T (&choices)[N]) {
   return choices[below(random, N)];
 }
 
-constexpr const char* destinations4[] = {"203.0.113.10", "203.0.113.20", "203.0.113.30", "203.0.113.40", "203.0.113.50", "192.0.2.77"};
-constexpr const char* destinations6[] = {"2001:db8:f::10", "2001:db8:f::20", "2001:db8:f::30", "2001:db8:f::40", "2001:db8:f::50", "2001:db8::77"};
+constexpr const char* destinations4[] = {"203.0.113.10", "203.0.113.20", "203.0.113.30",
+                                         "203.0.113.40", "203.0.113.50", "192.0.2.77"};
+constexpr const char* destinations6[] = {"2001:db8:f::10", "2001:db8:f::20", "2001:db8:f::30",
+                                         "2001:db8:f::40", "2001:db8:f::50", "2001:db8::77"};
 constexpr u16 ports[] = {80, 53, 443, 0, 65535};
 
 /// The bed's answers: from a backend in mode nat to clients with a route, without a neighbour, without a route.
@@ -66,7 +68,8 @@ Bytes chain(u32 count, const std::vector<u8>& types, u8 last, u8 length = 0) {
 }
 
 void add_cuts(std::vector<Bytes>& out, const Bytes& frame) {
-  for (std::size_t n = 14; n <= frame.size(); ++n) out.emplace_back(frame.begin(), frame.begin() + static_cast<long>(n));
+  for (std::size_t n = 14; n <= frame.size(); ++n)
+    out.emplace_back(frame.begin(), frame.begin() + static_cast<long>(n));
 }
 
 void add_byte_values(std::vector<Bytes>& out, Bytes frame, std::size_t at) {
@@ -123,7 +126,8 @@ std::vector<Bytes> boundary_frames() {
         spec.ipv4_options.assign(40, 1);
         if (!v6) add_cuts(frames, make_frame(spec));
         if (!v6) continue;
-        for (const std::vector<u8>& types : {std::vector<u8>{0}, {43}, {44}, {51}, {60}, {135}, {0, 60, 43, 44, 51, 60}})
+        for (const std::vector<u8>& types :
+             {std::vector<u8>{0}, {43}, {44}, {51}, {60}, {135}, {0, 60, 43, 44, 51, 60}})
           for (u32 count = 1; count <= 12; ++count) {
             spec.extensions = chain(count, types, protocol, static_cast<u8>(count % 3));
             spec.first_extension = types[0];
@@ -155,7 +159,8 @@ Bytes random_frame(Random& random) {
       break;
     case 2:
     case 3:  // damage
-      for (u64 i = 1 + below(random, 4); i > 0; --i) frame[below(random, std::min<u64>(frame.size(), 90))] = static_cast<u8>(random());
+      for (u64 i = 1 + below(random, 4); i > 0; --i)
+        frame[below(random, std::min<u64>(frame.size(), 90))] = static_cast<u8>(random());
       break;
     case 4:  // a boundary value somewhere
       frame[below(random, std::min<u64>(frame.size(), 90))] ^= static_cast<u8>(1U << below(random, 8));

@@ -161,7 +161,7 @@ class Bed:
         routed = self.layout == "routed"
         client = ["link set lo up", "link set c0 up", f"addr add {place.CLIENT4}/24 dev c0",
                   f"-6 addr add {place.CLIENT6}/64 dev c0 nodad"]
-        client += (["link set c1 up", "addr add 100.64.0.1/24 dev c1", "-6 addr add 2001:db8:2::1/64 dev c1 nodad"]
+        client += (["link set c1 up", "addr add 198.18.0.1/24 dev c1", "-6 addr add 2001:db8:2::1/64 dev c1 nodad"]
                    if routed else ["-6 route add 2001:db8:b::/64 dev c0"])
         client += [f"route add default via {place.BALANCER4}", f"-6 route add default via {place.BALANCER6}"]
         self._ip("client", *client)
@@ -179,11 +179,11 @@ class Bed:
                      f"-6 addr add {place.VIP6_DSR}/128 dev lo nodad", f"route add default via {b.lb_v4}",
                      f"-6 route add default via {b.lb_v6}"]
             if routed:
-                lines += ["link set d0 up", f"addr add 100.64.0.{10 + b.index}/24 dev d0",
+                lines += ["link set d0 up", f"addr add 198.18.0.{10 + b.index}/24 dev d0",
                           f"-6 addr add 2001:db8:2::{10 + b.index}/64 dev d0 nodad"]
             # What a DSR backend says as the VIP goes to the client directly; everything else by the balancer.
             lines += [f"rule add from {place.VIP4_DSR} lookup 100", f"-6 rule add from {place.VIP6_DSR} lookup 100",
-                      f"route add default {'via 100.64.0.1 dev d0' if routed else 'dev b0'} table 100",
+                      f"route add default {'via 198.18.0.1 dev d0' if routed else 'dev b0'} table 100",
                       f"-6 route add default {'via 2001:db8:2::1 dev d0' if routed else 'dev b0'} table 100"]
             self._ip(b.name, *lines)
 

@@ -20,7 +20,7 @@ ROUTED_DRAWING = """\
   │                │           │ XDP program     │           ├─────────────────────┤     │
   │                │           │ lbd, lbctl      ├ l4 ─── b0 ┤ b4  198.51.100.203  ├ d0 ─┤
   └───────┬ c1 ────┘           └─────────────────┘           └─────────────────────┘     │
-          └──────────── lan: bridge, 100.64.0.0/24, answers of l2dsr backends ───────────┘
+          └──────────── lan: bridge, 198.18.0.0/24, answers of l2dsr backends ───────────┘
 
   lb to bN: 198.51.100.0/26, .64/26, .128/26, .192/26 (lb has the first address)
             2001:db8:b:N::/64 (lb is ::1, bN is ::11)

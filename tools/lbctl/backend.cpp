@@ -118,7 +118,7 @@ void add_backend_verbs(CLI::App& app, Action& action) {
 
   add_admin_verb(*noun, o, action, "drain", "draining", "Send a backend no new flows");
   add_admin_verb(*noun, o, action, "undrain", "active", "Use a backend again after drain or maint");
-  add_admin_verb(*noun, o, action, "maint", "maint", "Send a backend no traffic at all");
+  add_admin_verb(*noun, o, action, "maint", "maint", "Give a backend no new flows, as drain does");
 
   CLI::App* del = verb_on_one(*noun, o, "del", "Delete a backend", "lbctl backend del web/b1");
   del->callback([o, &action] {
