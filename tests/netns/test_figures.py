@@ -80,7 +80,7 @@ def resident_without_tables(pid: int) -> int:
 
 
 @pytest.mark.limit(120)
-def test_a_hundred_services_of_a_hundred_backends(bed, balancer, record_property):
+def test_a_hundred_services_of_a_hundred_backends(bed, balancer, memory_state, record_property):
     """Memory and time: under 64 MiB without the tables; adding a backend takes under 10 ms, lbctl included."""
     def endpoints(service):
         return [(f"n{i}", f"{bed.backend(HOSTS[i % 3]).v4}:{10000 + service * 100 + i}") for i in range(100)]
