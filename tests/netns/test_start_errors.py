@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import pathlib
 import re
 import socket
 
@@ -79,3 +80,37 @@ def test_no_root(bed, balancer):
     assert done.returncode == 1
     assert re.search(r"root|CAP_", done.stderr), done.stderr
     assert daemon.attached(bed) == {}
+
+
+# enum bpf_cmd: 0 creates maps, 5 loads programs, 28 creates links.
+@pytest.mark.parametrize("command, wanted", [("all", r"lacks the bpf\(\) system call"), ("0", "lacks"), ("5", "lacks"),
+                                             ("28", "cannot attach")])
+def test_a_kernel_without_a_feature(bed, balancer, command, wanted):
+    """Errors: what the kernel lacks is named, and nothing stays behind."""
+    balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)])
+    older = ("/usr/bin/python3", pathlib.Path(__file__).with_name("older_kernel.py"), command)
+    done = bed.run("lb", *older, *balancer.command(), check=False, timeout=10)
+    assert done.returncode == 1
+    assert re.search(wanted, done.stderr), done.stderr
+    assert daemon.attached(bed) == {}
+    assert not bed.pin_dir.exists()
+
+
+def test_pins_outside_a_bpf_file_system(bed, balancer):
+    """Errors: the directory is named with the command that mounts one."""
+    balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)])
+    balancer.pin_dir = balancer.dir / "pins"
+    said = balancer.refuse()
+    assert "mount -t bpf" in said and str(balancer.dir) in said
+
+
+def test_pins_of_other_limits(bed, balancer):
+    """Errors: a start with other limits leaves the running fast path alone and says how to go on."""
+    services = [daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)]
+    balancer.configure(services).start().wait_resolved().terminate()
+    running = daemon.pinned_ids(bed.pin_dir)
+    balancer.configure(services, extra="[limits]\nbackends = 1000\n")
+    said = balancer.refuse()
+    assert "limits" in said and "--detach" in said
+    assert daemon.pinned_ids(bed.pin_dir) == running
+    assert traffic.who(bed, place.VIP4_NAT, 80) in ("b1", "b2", "b3")
