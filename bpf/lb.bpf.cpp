@@ -94,6 +94,8 @@ struct KernelTables {
         ringbuf_output(&weir_events, &event, sizeof(event), 0);
         return {Verdict::client_no_neighbor, 0};
       }
+      case BPF_FIB_LKUP_RET_NOT_FWDED:  // the host's own traffic with the backend, or nowhere to go: the kernel's
+        return {Verdict::answer_not_forwarded, 0};
       case BPF_FIB_LKUP_RET_FWD_DISABLED:
         return {Verdict::client_forwarding_off, 0};
       default:

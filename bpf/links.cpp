@@ -4,6 +4,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view link_prefix = "link-";
+constexpr std::string_view map_prefix = "weir_";
 
 std::string link_path(const std::string& interface, const std::string& pin_dir) {
   return fmt::format("{}/{}{}", pin_dir, link_prefix, interface);
@@ -55,7 +58,8 @@ std::string explain(int error, const std::string& interface) {
 /// gone.
 Outcome<bool> replace(int program_fd, const std::string& path, u32 ifindex) {
   const Descriptor link(bpf_obj_get(path.c_str()));
-  if (!link.valid()) return false;
+  if (!link.valid() && errno == ENOENT) return false;
+  if (!link.valid()) return failure("{} is not a BPF link ({}); remove it", path, errno_text(errno));
   bpf_link_info info{};
   u32 length = sizeof info;
   if (bpf_obj_get_info_by_fd(link.get(), &info, &length) != 0 || info.type != BPF_LINK_TYPE_XDP ||
@@ -85,7 +89,7 @@ Outcome<Attachment> attach(int program_fd, const std::string& interface, u32 ifi
         result.warning = fmt::format("{} runs in generic mode, several times slower than native", interface);
       return result;
     }
-    ::unlink(path.c_str());  // the mode cannot be changed in place
+    detach(interface, pin_dir);  // the mode cannot be changed in place
   }
 
   const auto create = [&](u32 flags) {
@@ -130,12 +134,26 @@ void detach(const std::string& interface, const std::string& pin_dir) {
 }
 
 Outcome<bool> remove_all(const std::string& pin_dir) {
-  std::error_code error;
-  if (!fs::exists(pin_dir, error)) return false;
+  struct statfs file_system {};
+  if (::statfs(pin_dir.c_str(), &file_system) != 0) {
+    if (errno == ENOENT) return false;
+    return failure("cannot look at {}: {}", pin_dir, errno_text(errno));
+  }
+  if (file_system.f_type != BPF_FS_MAGIC)
+    return failure("{} is not in a BPF file system: nothing of Weir's can be there, nothing was removed", pin_dir);
   for (const std::string& interface : attached_interfaces(pin_dir)) detach(interface, pin_dir);
-  fs::remove_all(pin_dir, error);
-  if (error) return failure("cannot remove {}: {}", pin_dir, error.message());
-  return true;
+  std::error_code error;
+  bool found = false;
+  for (const auto& entry : fs::directory_iterator(pin_dir, error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(map_prefix)) continue;
+    found = true;
+    ::unlink(entry.path().c_str());
+  }
+  if (::rmdir(pin_dir.c_str()) != 0 && errno != ENOENT)
+    return failure("removed the fast path, but cannot remove {}: {}; what is left in it is not Weir's", pin_dir,
+                   errno_text(errno));
+  return found;
 }
 
 }  // namespace weir::bpf

@@ -36,15 +36,15 @@ std::string& load_log() {
 }
 int collect(enum libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG) return 0;
-  char* line = nullptr;
-  const int length = vasprintf(&line, format, arguments);
+  char* raw = nullptr;
+  const int length = vasprintf(&raw, format, arguments);
+  const std::unique_ptr<char, decltype(&std::free)> line(length >= 0 ? raw : nullptr, &std::free);
   if (length > 0) {
     // The verifier explains itself at length and says what it refuses at the end.
     constexpr std::size_t telling = 2000;
-    const std::string_view text(line, static_cast<std::size_t>(length));
+    const std::string_view text(line.get(), static_cast<std::size_t>(length));
     load_log().append(text.size() > telling ? text.substr(text.size() - telling) : text);
   }
-  std::free(line);
   return length;
 }
 

@@ -2,6 +2,7 @@
 // lbd, the control-plane daemon: options, compose, run, stop.
 #include <fmt/format.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,7 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 #include "control/api/server.hpp"
 #include "control/daemon/check.hpp"
@@ -34,11 +35,11 @@ struct Options {
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf()))
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file)
     return fail(Fault::invalid, "cannot read the configuration file {}: {}; name another with --config", path,
                 std::strerror(errno));
-  return text.str();
+  return text;
 }
 
 Result<> serve(const Options& options) {
@@ -61,23 +62,35 @@ Result<> serve(const Options& options) {
   auto seed =
       settings.seed ? Result<model::Seed>(*settings.seed) : store::load_or_create_seed(options.state_dir + "/seed");
   if (!seed) return tl::unexpected(seed.error());
+  const auto pins = daemon::StateDirectory::hold_pins(options.pin_dir);
+  if (!pins) return tl::unexpected(pins.error());
   auto fast_path = daemon::FastPath::open(loop, settings, *seed, options.pin_dir);
-  if (!fast_path) return tl::unexpected(fast_path.error());
-  if (auto published = (*fast_path)->publish(*plan); !published) return published;
-  desired.commit(*plan);
+  if (!fast_path) {
+    ::rmdir(options.pin_dir.c_str());  // succeeds where it is this start that made it
+    return tl::unexpected(fast_path.error());
+  }
 
   std::unique_ptr<api::Server> server;
   std::unique_ptr<api::Server> metrics;
   daemon::Daemon daemon(desired, **fast_path, options.config, [&] { server->stop([&] { loop.stop(); }); });
-  auto listening = api::Server::listen(loop, daemon, options.socket);
-  if (!listening) return tl::unexpected(listening.error());
-  server = std::move(*listening);
-  if (!settings.metrics_listen.empty()) {
-    auto exporter = api::Server::listen_metrics(loop, daemon, settings.metrics_listen);
-    if (!exporter) return tl::unexpected(exporter.error());
-    metrics = std::move(*exporter);
+  // What can fail without touching traffic comes first; nobody is answered before the loop runs.
+  const auto start = [&]() -> Result<> {
+    auto listening = api::Server::listen(loop, daemon, options.socket);
+    if (!listening) return tl::unexpected(listening.error());
+    server = std::move(*listening);
+    if (!settings.metrics_listen.empty()) {
+      auto exporter = api::Server::listen_metrics(loop, daemon, settings.metrics_listen);
+      if (!exporter) return tl::unexpected(exporter.error());
+      metrics = std::move(*exporter);
+    }
+    if (auto published = (*fast_path)->publish(*plan); !published) return published;
+    desired.commit(*plan);
+    return (*fast_path)->go_live();
+  };
+  if (auto started = start(); !started) {
+    if (!(*fast_path)->adopted()) static_cast<void>((*fast_path)->remove());
+    return started;
   }
-  if (auto live = (*fast_path)->go_live(); !live) return live;
 
   boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
   signals.async_wait([&](const boost::system::error_code&, int) {
@@ -118,7 +131,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   std::signal(SIGPIPE, SIG_IGN);
-  const auto done = options.detach ? daemon::detach_without_daemon(options.socket, options.pin_dir) : serve(options);
+  const auto done = options.detach ? daemon::detach_without_daemon(options.pin_dir) : serve(options);
   if (!done) {
     fmt::print(stderr, "lbd: {}\n", done.error().message);
     return 1;

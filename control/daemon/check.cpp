@@ -13,6 +13,7 @@
 #include "bpf/links.hpp"
 #include "control/api/socket_file.hpp"
 #include "control/daemon/reachability.hpp"
+#include "control/daemon/state_directory.hpp"
 #include "control/net/watcher.hpp"
 
 namespace weir::daemon {
@@ -78,9 +79,9 @@ Result<> check_host(boost::asio::io_context& loop, const model::Settings& settin
   return fail(Fault::invalid, "{}", all);
 }
 
-Result<> detach_without_daemon(const std::string& socket, const std::string& pin_dir) {
-  if (auto free = nobody_serves(socket); !free)
-    return fail(Fault::conflict, "lbd is running on {}: use `lbctl detach`", socket);
+Result<> detach_without_daemon(const std::string& pin_dir) {
+  if (std::filesystem::exists(pin_dir))
+    if (auto held = StateDirectory::hold_pins(pin_dir); !held) return tl::unexpected(held.error());
   const auto removed = bpf::remove_all(pin_dir);
   if (!removed) return fail(Fault::internal, "{}", removed.error());
   boost::asio::io_context loop;

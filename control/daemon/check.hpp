@@ -20,7 +20,8 @@ Result<> nobody_serves(const std::string& socket);
 Result<> check_host(boost::asio::io_context& loop, const model::Settings& settings, const Desired& desired,
                     const model::Plan& plan);
 
-/// `lbd --detach`: program, links, maps, pins and the neighbour entries that Weir caused.
-Result<> detach_without_daemon(const std::string& socket, const std::string& pin_dir);
+/// `lbd --detach`, refused while a daemon holds the pins: program, links, maps, pins and the neighbour entries that
+/// Weir caused.
+Result<> detach_without_daemon(const std::string& pin_dir);
 
 }  // namespace weir::daemon

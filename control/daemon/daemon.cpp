@@ -35,6 +35,7 @@ std::vector<Newcomer> newcomers(const model::Plan& plan) {
     }
   }
   std::vector<Newcomer> all;
+  all.reserve(found.size());
   for (const auto& [text, newcomer] : found) all.push_back(newcomer);
   return all;
 }
@@ -89,6 +90,7 @@ void Daemon::check_then_carry_out(model::Plan plan) {
 
 Result<model::Plan> Daemon::carry_out(model::Plan plan) {
   const api::Request& request = queue_.front().request;
+  if (auto room = fast_path_.publisher().reserve(plan); !room) return tl::unexpected(room.error());
   if (request.dry_run) return plan;
   if (auto stored = desired_.store(plan, std::holds_alternative<model::Replace>(request.mutation)); !stored)
     return tl::unexpected(stored.error());

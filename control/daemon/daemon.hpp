@@ -24,7 +24,7 @@ class Daemon final : public api::Operations {
   nlohmann::json status() override;
   nlohmann::json services() override;
   Result<nlohmann::json> service(const std::string& name) override;
-  Result<nlohmann::json> rows(const std::string& service) override;
+  Result<nlohmann::json> rows(const std::string& name) override;
   nlohmann::json stats() override;
   Result<nlohmann::json> trace(const api::TraceQuery& query) override;
   std::string metrics() override;

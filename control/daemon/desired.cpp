@@ -20,7 +20,7 @@ Result<> Desired::load_base() {
   if (!loaded) return tl::unexpected(loaded.error());
   state_ = std::move(*loaded);
   if (!state_.base.empty() && state_.config_checksum != checksum_) {
-    warnings_.push_back(
+    warnings_.emplace_back(
         "the configuration file was edited after the last `lbctl apply`: the file counts, what was applied and changed "
         "since is dropped");
     state_ = {};

@@ -56,8 +56,8 @@ Endpoints backends_of(const std::shared_ptr<const model::Service>& service) {
 
 }  // namespace
 
-FastPath::FastPath(boost::asio::io_context& loop, const model::Settings& settings, std::string pin_dir)
-    : loop_(loop), settings_(settings), pin_dir_(std::move(pin_dir)), events_(loop) {}
+FastPath::FastPath(boost::asio::io_context& loop, model::Settings settings, std::string pin_dir)
+    : settings_(std::move(settings)), pin_dir_(std::move(pin_dir)), events_(loop) {}
 FastPath::~FastPath() = default;
 
 Result<std::unique_ptr<FastPath>> FastPath::open(boost::asio::io_context& loop, const model::Settings& settings,
@@ -140,25 +140,33 @@ Result<> FastPath::attach(Interface& interface) {
 }
 
 Result<> FastPath::go_live() {
-  publisher_->settle();
-  std::vector<Interface*> fresh;
+  std::vector<std::string> fresh;
   const std::vector<std::string> pinned = bpf::attached_interfaces(pin_dir_);
   for (Interface& interface : interfaces_) {
-    if (std::find(pinned.begin(), pinned.end(), interface.name) == pinned.end()) fresh.push_back(&interface);
+    if (std::find(pinned.begin(), pinned.end(), interface.name) == pinned.end()) fresh.push_back(interface.name);
     if (auto attached = attach(interface); !attached) {
       // A start that fails leaves the host as it was: without the links that this start has made.
-      for (const Interface* made : fresh) bpf::detach(made->name, pin_dir_);
-      if (!engine_->adopted()) static_cast<void>(bpf::remove_all(pin_dir_));
+      for (const std::string& made : fresh) bpf::detach(made, pin_dir_);
       return attached;
     }
   }
+  publisher_->settle();
   const auto configured = [&](const std::string& name) {
     return std::any_of(interfaces_.begin(), interfaces_.end(), [&](const Interface& i) { return i.name == name; });
   };
   for (const std::string& name : pinned)
     if (!configured(name)) bpf::detach(name, pin_dir_);
+  for (u32 index = 0; index < port_count; ++index)
+    if (const Port& port = engine_->memory().ports[index];
+        port.ifindex != 0 && !attached_to(static_cast<int>(port.ifindex)))
+      leave(port.ifindex);
   live_ = true;
   return {};
+}
+
+void FastPath::leave(u32 ifindex) {
+  store_once(engine_->memory().ports[port_index(ifindex)].ifindex, 0U);
+  engine_->remove_device(port_index(ifindex));
 }
 
 Result<> FastPath::publish(const model::Plan& plan) {
@@ -212,23 +220,16 @@ Result<> FastPath::reachable_now(const Ip& backend, Mode mode) const {
 
 void FastPath::on_link(const net::Link& link) {
   for (Interface& interface : interfaces_) {
-    if (interface.name != link.name) continue;
+    if (interface.name != link.name && interface.ifindex != link.ifindex) continue;
     const auto present = watcher_->link(interface.name);
-    if (!present) {  // the interface is gone, and its link with it
+    if (interface.ifindex != 0 && (!present || present->ifindex != interface.ifindex)) {
       log(fmt::format("WARNING: interface {} has disappeared", interface.name));
-      if (interface.ifindex != 0) {
-        const u32 index = port_index(static_cast<u32>(interface.ifindex));
-        store_once(engine_->memory().ports[index].ifindex, 0U);
-        engine_->remove_device(index);
-      }
-      interface.ifindex = 0;
-      interface.attached = false;
-      interface.warning = fmt::format("interface {} does not exist", interface.name);
-      continue;
+      leave(static_cast<u32>(interface.ifindex));
+      interface = {.name = interface.name, .warning = fmt::format("interface {} does not exist", interface.name)};
     }
-    const bool returned = present->ifindex != interface.ifindex;
+    if (!present) continue;
     auto entered = enter(interface, *present);
-    if (entered && returned && live_) entered = attach(interface);
+    if (entered && !interface.attached && live_) entered = attach(interface);
     if (!entered) {
       interface.warning = entered.error().message;
       log("WARNING: " + entered.error().message);

@@ -57,16 +57,16 @@ class FastPath {
   [[nodiscard]] bool adopted() const { return engine_->adopted(); }
 
  private:
-  FastPath(boost::asio::io_context& loop, const model::Settings& settings, std::string pin_dir);
+  FastPath(boost::asio::io_context& loop, model::Settings settings, std::string pin_dir);
   Result<> open_engine(const model::Seed& seed);
   Result<> enter(Interface& interface, const net::Link& link);
   Result<> attach(Interface& interface);
+  void leave(u32 ifindex);
   [[nodiscard]] u64 hop_of(const net::NextHop& hop) const;
   [[nodiscard]] const Interface* attached_to(int ifindex) const;
   void on_link(const net::Link& link);
   void wait_for_events();
 
-  boost::asio::io_context& loop_;
   model::Settings settings_;
   std::string pin_dir_;
   std::unique_ptr<bpf::Engine> engine_;

@@ -29,6 +29,18 @@ Result<StateDirectory> StateDirectory::hold(const std::string& path) {
   return held;
 }
 
+Result<StateDirectory> StateDirectory::hold_pins(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  StateDirectory held(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (held.fd_ < 0)
+    return fail(Fault::internal, "cannot open the pin directory {}: {}; choose another with --pin-dir", path,
+                std::strerror(errno));
+  if (::flock(held.fd_, LOCK_EX | LOCK_NB) != 0)
+    return fail(Fault::conflict, "another lbd runs the fast path in {}; stop it (to remove it: lbctl detach)", path);
+  return held;
+}
+
 StateDirectory::~StateDirectory() {
   if (fd_ >= 0) ::close(fd_);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The directory of state and seed: made when missing, and held by one daemon at a time.
+// The directories that one daemon at a time may use: that of state and seed, and that of the pins.
 #pragma once
 
 #include <string>
@@ -14,6 +14,8 @@ class StateDirectory {
   /// Makes `path` (0700, parents 0755) when it is missing and takes its lock. Faults: conflict (another daemon holds
   /// it), internal.
   static Result<StateDirectory> hold(const std::string& path);
+  /// The same lock on the directory of the pins, in a BPF file system that is there.
+  static Result<StateDirectory> hold_pins(const std::string& path);
   StateDirectory(StateDirectory&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   StateDirectory& operator=(StateDirectory&&) = delete;
   ~StateDirectory();

@@ -17,6 +17,12 @@ std::optional<u32> IdPool::take(Time now) {
   return next_++;
 }
 
+u32 IdPool::available() const {
+  u32 free = static_cast<u32>(resting_.size());
+  for (std::size_t id = next_; id < used_.size(); ++id) free += used_[id] ? 0 : 1;
+  return free;
+}
+
 RowPool::RowPool(u32 rows) {
   if (rows > 0) free_.emplace(0, rows);
 }
@@ -46,6 +52,17 @@ std::optional<u32> RowPool::take(u32 count, Time now) {
     return first;
   }
   return std::nullopt;
+}
+
+void RowPool::wake() {
+  for (const Resting& stretch : resting_) release(stretch.first, stretch.count);
+  resting_.clear();
+}
+
+u32 RowPool::used() const {
+  u32 count = used_;
+  for (const Resting& stretch : resting_) count -= stretch.count;
+  return count;
 }
 
 void RowPool::release(u32 first, u32 count) {

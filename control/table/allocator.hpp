@@ -28,6 +28,8 @@ class IdPool {
   /// A free id, or none: either all are in use or the free ones are resting.
   std::optional<u32> take(Time now);
   void give_back(u32 id, Time now) { resting_.push_back({id, now}); }
+  /// How many ids can be taken, those that rest included.
+  [[nodiscard]] u32 available() const;
 
  private:
   struct Resting {
@@ -47,7 +49,10 @@ class RowPool {
   void reserve(u32 first, u32 count);
   std::optional<u32> take(u32 count, Time now);
   void give_back(u32 first, u32 count, Time now) { resting_.push_back({first, count, now}); }
-  [[nodiscard]] u32 used() const { return used_; }
+  /// Frees what rests, whatever the time; for a copy that plans ahead.
+  void wake();
+  /// Rows in use, those that rest left out.
+  [[nodiscard]] u32 used() const;
 
  private:
   void release(u32 first, u32 count);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <thread>
 
 namespace weir::table {
 namespace {
@@ -30,11 +31,18 @@ u64 candidate(u64 n) {
 
 constexpr u64 max_tries = 1 << 16;
 
+Time now() { return std::chrono::steady_clock::now(); }
+Key key_of(const IndexSlot& slot) { return {slot.address, static_cast<u32>(slot.word)}; }
+
 }  // namespace
 
 IndexWriter::IndexWriter(TableMemory& memory) : memory_(memory), buckets_(memory.buckets.size()) {
-  for (const Entry& entry : entries()) {
-    buckets_[bucket_of(hash_of(entry.key))].push_back(entry.key);
+  // Copies that an earlier writer left behind in a move: their readers are long gone.
+  for (IndexSlot& slot : memory_.slots)
+    if (slot.word != 0 && find_slot(key_of(slot)) != &slot) store_once(slot.word, u64{0});
+  for (IndexSlot& slot : memory_.slots) {
+    if (slot.word == 0) continue;
+    buckets_[bucket_of(hash_of(key_of(slot)))].push_back(key_of(slot));
     ++size_;
   }
 }
@@ -56,6 +64,7 @@ u32 IndexWriter::get(const Key& key) const {
 }
 
 bool IndexWriter::put(const Key& key, u32 value) {
+  clear_left(now());
   if (IndexSlot* slot = find_slot(key)) {
     store_once(slot->word, slot_word(key, value));
     return true;
@@ -63,10 +72,14 @@ bool IndexWriter::put(const Key& key, u32 value) {
   const u64 hash = hash_of(key);
   const u32 bucket = bucket_of(hash);
   IndexSlot& slot = memory_.slots[slot_of(hash, memory_.buckets[bucket])];
-  if (slot.word == 0)
+  if (slot.word == 0) {
     fill(slot, key, value);
-  else if (!relocate(bucket, {key, value}))
-    return false;
+  } else if (!relocate(bucket, {key, value})) {
+    if (left_.empty()) return false;
+    std::this_thread::sleep_until(left_.back().since + rest_time);
+    clear_left(now());
+    if (!relocate(bucket, {key, value})) return false;
+  }
   buckets_[bucket].push_back(key);
   ++size_;
   return true;
@@ -92,26 +105,38 @@ bool IndexWriter::relocate(u32 bucket, const Entry& added) {
     for (std::size_t i = 0; i < moving.size(); ++i) fill(memory_.slots[places[i]], moving[i].key, moving[i].value);
     order_stores();
     store_once(memory_.buckets[bucket], displacement);
-    order_stores();
-    for (IndexSlot* slot : left) store_once(slot->word, u64{0});
+    for (IndexSlot* slot : left) left_.push_back({slot, now()});
     return true;
   }
   return false;
 }
 
+void IndexWriter::clear_left(Time now) {
+  while (!left_.empty() && now - left_.front().since >= rest_time) {
+    store_once(left_.front().slot->word, u64{0});
+    left_.pop_front();
+  }
+}
+
 void IndexWriter::erase(const Key& key, u32 value) {
+  clear_left(now());
   IndexSlot* slot = find_slot(key);
   if (!slot || static_cast<u32>(slot->word >> 32) != value) return;
   store_once(slot->word, u64{0});
+  // Its copies go as well: a later displacement of the bucket, chosen without this key, might lead to one.
+  std::erase_if(left_, [&](const Left& left) {
+    if (!(key_of(*left.slot) == key)) return false;
+    store_once(left.slot->word, u64{0});
+    return true;
+  });
   std::erase(buckets_[bucket_of(hash_of(key))], key);
   --size_;
 }
 
 std::vector<IndexWriter::Entry> IndexWriter::entries() const {
   std::vector<Entry> found;
-  for (const IndexSlot& slot : memory_.slots)
-    if (slot.word != 0)
-      found.push_back({{slot.address, static_cast<u32>(slot.word)}, static_cast<u32>(slot.word >> 32)});
+  for (const std::vector<Key>& bucket : buckets_)
+    for (const Key& key : bucket) found.push_back({key, get(key)});
   return found;
 }
 

@@ -58,7 +58,11 @@ void Publisher::adopt() {
     if (record.in_use == 0) continue;
     backend_ids_.reserve(id);
     backends_at_.emplace(model::to_text(record.address), id);
-    adopted_[record.service].emplace(endpoint_text(record), id);
+    // A daemon that was killed between a service's backends and the service itself leaves backends of nobody.
+    if (const auto service = adopted_.find(record.service); service != adopted_.end())
+      service->second.emplace(endpoint_text(record), id);
+    else
+      withdraw_backend(id);
   }
 }
 
@@ -79,6 +83,56 @@ Result<> Publisher::apply(const model::Plan& plan) {
     if (!done) return done;
   }
   if (!removed) remove_gone();
+  return {};
+}
+
+Result<> Publisher::reserve(const model::Plan& plan) const {
+  RowPool rows = row_pool_;
+  rows.wake();
+  u32 services = service_ids_.available();
+  u32 backends = backend_ids_.available();
+  const auto give_up = [&](const Placed& placed) {
+    rows.give_back(placed.first_row, placed.rows, Time{});
+    rows.wake();
+    ++services;
+    backends += static_cast<u32>(placed.backends.size());
+  };
+  bool removed = false;
+  const auto remove_gone = [&] {
+    removed = true;
+    for (const model::Step& step : plan.steps)
+      if (const Placed* gone = step.after ? nullptr : placed(step.name)) give_up(*gone);
+  };
+  for (const model::Step& step : plan.steps) {
+    if (!step.after) continue;
+    const Placed* present = placed(step.name);
+    const bool same = present && step.before && step.before->vip == step.after->vip &&
+                      step.before->protocol == step.after->protocol && step.before->mode == step.after->mode;
+    const bool moves = !same || present->rows != step.after->rows;
+    u32 newcomers = 0;
+    for (const model::Backend& b : step.after->backends)
+      if (!same || !present->backends.contains(model::to_text(b.endpoint))) ++newcomers;
+    const auto fits = [&] {
+      return (same || services > 0) && backends >= newcomers && (!moves || rows.take(step.after->rows, Time{}));
+    };
+    bool placed_now = fits();
+    if (!placed_now && !removed) {
+      remove_gone();
+      placed_now = fits();
+    }
+    if (!placed_now)
+      return fail(Fault::conflict,
+                  "no room for service \"{}\" with {} rows in one piece and {} new backends beside what is published: "
+                  "remove something first, or raise [limits], remove the fast path (lbd --detach) and start again",
+                  step.name, step.after->rows, newcomers);
+    backends -= newcomers;
+    if (!same) --services;
+    if (present && !same) give_up(*present);
+    if (present && same && moves) {
+      rows.give_back(present->first_row, present->rows, Time{});
+      rows.wake();
+    }
+  }
   return {};
 }
 
@@ -115,9 +169,22 @@ Result<> Publisher::put(const model::Service& service) {
     if (!id) return fail(Fault::internal, "no room for service \"{}\": the table of services is full", service.name);
     placed.id = *id;
     around_.service_given(*id);
+    // An answer key leads through its backend to this record: what it says of the VIP comes before add_backends, and
+    // `in_use` with the rows.
+    Service record = service_record(service, 0);
+    record.in_use = 0;
+    memory_.services[*id] = record;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
   }
-  if (auto added = add_backends(service, placed); !added) return added;
-  if (auto written = write_rows(service, placed); !written) return written;
+  const std::map<std::string, u32> before = placed.backends;
+  auto written = add_backends(service, placed);
+  if (written) written = write_rows(service, placed);
+  if (!written) {  // gives back what this call has taken
+    for (const auto& [endpoint, id] : placed.backends)
+      if (!before.contains(endpoint)) withdraw_backend(id);
+    if (fresh) service_ids_.give_back(placed.id, now());
+    return written;
+  }
   if (fresh) {
     retain_vip(service.vip.address);
     if (!index_.put(service_key(memory_.services[placed.id]), placed.id))
@@ -224,7 +291,7 @@ void Publisher::withdraw_backend(u32 id) {
 
 void Publisher::settle() {
   for (const auto& [id, backends] : std::exchange(adopted_, {})) {
-    if (memory_.services[id].in_use != 0) withdraw_service(id);
+    withdraw_service(id);
     for (const auto& [endpoint, backend] : backends) withdraw_backend(backend);
   }
 }

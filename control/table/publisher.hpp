@@ -41,6 +41,9 @@ class Publisher {
   /// its counters. What no step has asked for stays as it is until `settle`.
   Publisher(TableMemory& memory, const model::Seed& seed, Surroundings surroundings);
 
+  /// Whether `apply` will find room for everything, so that a plan can be made durable before it is carried out. Fault
+  /// conflict.
+  [[nodiscard]] Result<> reserve(const model::Plan& plan) const;
   /// Carries out the steps: what is new first, then what goes. Fault internal when a table is full.
   Result<> apply(const model::Plan& plan);
   /// Ends the take-over: removes what an earlier daemon had published and nobody has asked for.

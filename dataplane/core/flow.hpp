@@ -39,7 +39,7 @@ LB_INLINE u64 finish(const FlowKeys& keys, u64 sum) {
 /// The flow's 64-bit hash; a row index is its upper bits.
 template <class Net>
 LB_INLINE u64 flow_hash(const FlowKeys& keys, HashOn hash_on, const Net& net, u32 ports, u8 protocol) {
-  u64 sum;
+  u64 sum = 0;
   if constexpr (Net::v6) {
     sum = nh(keys, 0, net.source[0].raw, net.source[1].raw) + nh(keys, 1, net.source[2].raw, net.source[3].raw);
     if (hash_on == HashOn::five_tuple)
@@ -62,13 +62,15 @@ LB_INLINE constexpr u64 index_hash(u64 address, u32 key) {
 }
 
 LB_INLINE constexpr u64 address_word(Be32 address) { return address.raw; }
+/// Plus one, lest ::a.b.c.d has the word of a.b.c.d: two keys of one hash never find slots of their own.
+LB_INLINE constexpr u64 address_word(u64 upper, u64 lower) { return ((upper + 1) * 0xff51'afd7'ed55'8ccdULL) ^ lower; }
 LB_INLINE constexpr u64 address_word(const Be32 (&a)[4]) {
-  return ((u64{a[0].raw} << 32 | a[1].raw) * 0xff51'afd7'ed55'8ccdULL) ^ (u64{a[2].raw} << 32 | a[3].raw);
+  return address_word(u64{a[0].raw} << 32 | a[1].raw, u64{a[2].raw} << 32 | a[3].raw);
 }
 /// The same word of an address in the tables' form.
 LB_INLINE constexpr u64 address_word(const Ip& ip) {
   if (is_v4(ip)) return ip.word[3];
-  return ((u64{ip.word[0]} << 32 | ip.word[1]) * 0xff51'afd7'ed55'8ccdULL) ^ (u64{ip.word[2]} << 32 | ip.word[3]);
+  return address_word(u64{ip.word[0]} << 32 | ip.word[1], u64{ip.word[2]} << 32 | ip.word[3]);
 }
 
 LB_INLINE constexpr bool same_address(const Ip& ip, Be32 address) { return ip.word[3] == address.raw && is_v4(ip); }

@@ -57,7 +57,8 @@ static_assert(sizeof(Globals) == 128);
 // Two-level perfect hashing by displacement (Czech, Havas, Majewski 1992; Belazzougui, Botelho, Dietzfelbinger 2009):
 // the control plane chooses one odd multiplier per bucket so that every key has a slot of its own, so a look-up is one
 // load of the multiplier and one of the slot, hit or miss. Moving a bucket's keys is: copy them to their new slots,
-// store the multiplier, clear the old slots; a reader finds the key at every moment.
+// store the multiplier, and clear the old slots once no reader can be on its way to them; a reader finds the key at
+// every moment.
 
 enum class KeyKind : u8 {
   service = 1,  // (VIP, port, protocol)          -> service id

@@ -38,7 +38,8 @@ enum class Action : u8 {
   ROW(ttl_expired,              drop,     false, "TTL or hop limit would reach zero")                                 \
   ROW(no_backend,               drop,     false, "the service has no usable backend")                                 \
   ROW(backend_no_neighbor,      drop,     false, "the backend's next hop has no known MAC address")                   \
-  ROW(client_no_route,          drop,     false, "no route from this host back to the client")                        \
+  ROW(answer_not_forwarded,     pass,     true,  "from a nat backend to this host itself, or where it has no route")  \
+  ROW(client_no_route,          drop,     false, "the route back to the client rejects it")                           \
   ROW(client_no_neighbor,       drop,     false, "the next hop towards the client has no known MAC address")          \
   ROW(client_forwarding_off,    drop,     false, "the kernel's forwarding is off on the interface (sysctl)")          \
   ROW(client_egress_unattached, drop,     false, "the way to the client leaves by an unattached interface")           \

@@ -47,6 +47,7 @@ u32 make_network() {
   must("ip neigh add 192.0.2.201 lladdr 02:00:00:00:00:77 dev v0");
   must("ip neigh add 2001:db8:ff::2 lladdr 02:00:00:00:00:77 dev v0");
   must("ip route add 198.18.0.0/16 via 192.0.2.201 && ip route add 198.19.0.0/16 via 192.0.2.202");
+  must("ip route add unreachable 192.0.2.9 && ip -6 route add unreachable 2001:db8:3::9");
   must("ip -6 route add 2001:db8:1::/48 via 2001:db8:ff::2 && ip -6 route add 2001:db8:2::/48 via 2001:db8:ff::3");
   must("echo 1 > /proc/sys/net/ipv4/ip_forward && echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
   return if_nametoindex("v0");
@@ -162,7 +163,8 @@ class Twins {
       return {Verdict::returned_nat, hop_word(gateway_mac, port_index(ingress_))};
     if (starts_with(client, v4 ? ip("198.19.0.0") : ip("2001:db8:2::"), v4 ? 7 : 3))
       return {Verdict::client_no_neighbor, 0};
-    return {Verdict::client_no_route, 0};
+    if (client == ip("192.0.2.9") || client == ip("2001:db8:3::9")) return {Verdict::client_no_route, 0};
+    return {Verdict::answer_not_forwarded, 0};
   }
 
   u32 ingress_;

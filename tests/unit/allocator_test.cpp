@@ -58,18 +58,41 @@ TEST_CASE("rows are aligned to their count and never overlap") {
   CHECK_FALSE(pool.take(256, start).has_value());
 }
 
-TEST_CASE("rows that were given back rest, and count as used while they do") {
+TEST_CASE("rows that were given back rest, and do not count as used meanwhile") {
   RowPool pool(256);
   REQUIRE(pool.take(256, start) == 0);
-  pool.give_back(0, 256, start);
   CHECK(pool.used() == 256);
+  pool.give_back(0, 256, start);
+  CHECK(pool.used() == 0);
   CHECK_FALSE(pool.take(256, start + rest_time - tick).has_value());
   CHECK(pool.take(256, start + rest_time) == 0);
   CHECK(pool.used() == 256);
 }
 
+TEST_CASE("a copy that is woken gives out what rests, and leaves the original resting") {
+  RowPool pool(512);
+  for (int i = 0; i < 2; ++i) REQUIRE(pool.take(256, start));
+  pool.give_back(0, 256, start);
+  pool.give_back(256, 256, start);
+  RowPool copy = pool;
+  copy.wake();
+  CHECK(copy.take(512, start) == 0);
+  CHECK_FALSE(pool.take(256, start).has_value());
+}
+
+TEST_CASE("available ids are those never given out and those that rest") {
+  IdPool pool(5);
+  pool.reserve(2);
+  CHECK(pool.available() == 3);
+  REQUIRE(pool.take(start));
+  CHECK(pool.available() == 2);
+  pool.give_back(1, start);
+  CHECK(pool.available() == 3);
+}
+
 TEST_CASE("neighbouring free rows merge, in whatever order they come back") {
-  const std::vector<std::vector<u32>> orders{{0, 256, 512, 768}, {768, 512, 256, 0}, {0, 512, 256, 768}, {256, 768, 0, 512}};
+  const std::vector<std::vector<u32>> orders{
+      {0, 256, 512, 768}, {768, 512, 256, 0}, {0, 512, 256, 768}, {256, 768, 0, 512}};
   for (const auto& order : orders) {
     RowPool pool(1024);
     for (int i = 0; i < 4; ++i) REQUIRE(pool.take(256, start));

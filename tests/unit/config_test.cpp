@@ -231,7 +231,7 @@ Configuration random_configuration(std::mt19937& random) {
   c.settings.attach = static_cast<Attach>(below(3));
   if (below(2) != 0) c.settings.seed = Seed{static_cast<weir::u8>(below(256)), 0, 255};
   if (below(2) != 0) c.settings.metrics_listen = "[::]:9464";
-  c.settings.limits = {100 + below(100), 1000 + below(100), (1U << 27) - below(100)};
+  c.settings.limits = {100 + below(100), 1000 + below(100), (1U << 26) - below(100)};
   for (unsigned i = 0; i < below(6); ++i) {
     const bool is_v6 = below(2) != 0;
     const auto address = [&](unsigned number) {

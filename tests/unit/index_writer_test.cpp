@@ -4,6 +4,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <random>
 #include <thread>
@@ -186,4 +187,63 @@ TEST_CASE("a reader never misses a present key while others come and go in its b
   CHECK(looked > 1000);
   CHECK(refused == 0);
   CHECK(missed == 0);
+}
+
+namespace {
+
+/// Tables of a reader that is held up between its two loads, while `meanwhile` runs.
+struct HeldUp : MemoryTables {
+  explicit HeldUp(const MemoryTables& view) : MemoryTables(view) {}
+  [[nodiscard]] const IndexSlot* slot(u32 i) const {
+    if (meanwhile) meanwhile();
+    return MemoryTables::slot(i);
+  }
+  std::function<void()> meanwhile;
+};
+
+}  // namespace
+
+TEST_CASE("a reader that is held up between bucket and slot finds its key when the bucket moves") {
+  Index index(254);
+  IndexWriter writer(index.tables.memory());
+  REQUIRE(writer.put(key(0), 1));
+  const u64 before = index.tables.memory().buckets[index.bucket(key(0))];
+  u32 found = 0;
+  HeldUp view(index.view());
+  u32 n = 1;
+  view.meanwhile = [&] {  // fills the bucket until it has to move
+    for (; index.tables.memory().buckets[index.bucket(key(0))] == before; ++n)
+      if (index.bucket(key(n)) == index.bucket(key(0))) REQUIRE(writer.put(key(n), n + 1));
+  };
+  const u32 word = key(0).word;
+  const auto& a = key(0).address.word;
+  const Be32 six[4] = {{a[0]}, {a[1]}, {a[2]}, {a[3]}};
+  found =
+      is_v4(key(0).address) ? find(view, *view.globals(), Be32{a[3]}, word) : find(view, *view.globals(), six, word);
+  CHECK(found == 1);
+}
+
+TEST_CASE("a key that was removed soon after its bucket moved is not found, and can come back for good") {
+  Index index(254);
+  IndexWriter writer(index.tables.memory());
+  std::vector<Key> bucket;  // keys of one bucket, more than it will ever hold at once
+  for (u32 n = 0; bucket.size() < 40; ++n)
+    if (index.bucket(key(n)) == index.bucket(key(0))) bucket.push_back(key(n));
+  u32 wrong = 0;
+  for (u32 round = 0; round < 2000; ++round) {
+    const Key& k = bucket[round % bucket.size()];
+    REQUIRE(writer.put(k, 1));
+    if (round >= 6) {
+      const Key& old = bucket[(round - 6) % bucket.size()];
+      writer.erase(old, 1);
+      wrong += find_key(index.view(), old) != 0;
+    }
+    for (u32 back = 0; back < 6 && back <= round; ++back)
+      wrong += find_key(index.view(), bucket[(round - back) % bucket.size()]) != 1;
+  }
+  std::this_thread::sleep_for(rest_time);
+  writer.erase(bucket[1], 2);  // time for what has rested to go
+  for (u32 back = 0; back < 6; ++back) wrong += find_key(index.view(), bucket[(1999 - back) % bucket.size()]) != 1;
+  CHECK(wrong == 0);
+  CHECK(IndexWriter(index.tables.memory()).size() == 6);
 }

@@ -82,7 +82,8 @@ std::size_t udp_checksum_at(bool v6) { return 14U + (v6 ? 40U : 20U) + 6U; }
 
 Bytes from_hex(const std::string& hex) {
   Bytes bytes;
-  for (std::size_t i = 0; i < hex.size(); i += 2) bytes.push_back(static_cast<u8>(std::stoul(hex.substr(i, 2), nullptr, 16)));
+  for (std::size_t i = 0; i < hex.size(); i += 2)
+    bytes.push_back(static_cast<u8>(std::stoul(hex.substr(i, 2), nullptr, 16)));
   return bytes;
 }
 
@@ -152,8 +153,7 @@ TEST_CASE("a UDP checksum of zero means none and stays so, in both directions") 
       const FrameSpec in = answer ? from_backend(v6, 17) : to_vip(v6, 17);
       Bytes frame = make_frame(in);
       Bytes expected = make_frame(answer ? from_vip(in) : to_backend(in));
-      for (Bytes* bytes : {&frame, &expected})
-        (*bytes)[udp_checksum_at(v6)] = (*bytes)[udp_checksum_at(v6) + 1] = 0;
+      for (Bytes* bytes : {&frame, &expected}) (*bytes)[udp_checksum_at(v6)] = (*bytes)[udp_checksum_at(v6) + 1] = 0;
       REQUIRE(bed.send(frame) == (answer ? Verdict::returned_nat : Verdict::forwarded_nat));
       CHECK(frame == expected);
     }
@@ -171,8 +171,8 @@ TEST_CASE("IPv4 options and IPv6 extension headers pass through nat untouched") 
       expect(bed, answer, from_vip(answer), Verdict::returned_nat);
     }
     // Hop-by-hop, authentication (12 bytes), atomic fragment, destination options of 16 bytes.
-    const Bytes chain = {51, 0, 1, 4, 0, 0, 0, 0,  44, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9,  60, 0, 0, 0, 0, 0, 0, 5,
-                         protocol, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    const Bytes chain = {51, 0, 1, 4, 0, 0, 0,        0, 44, 1,  0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 60, 0,
+                         0,  0, 0, 0, 0, 5, protocol, 1, 1,  12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0};
     FrameSpec in = to_vip(true, protocol);
     in.extensions = chain;
     in.first_extension = 0;
