@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long because the rules between services are many and each has its refusal and its sentence.
 // Longer than most: one case for each rule of the pool.
 #include "control/model/pool.hpp"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long because every order of publication, and every failure on the way, is a case of its own.
 // Long because a publisher is tested by what it leaves in the tables: all tests ask the same few questions of them.
 #include "control/table/publisher.hpp"
 

@@ -65,7 +65,10 @@ std::shared_ptr<const Service> service(const std::string& name, u32 backends) {
 }
 
 State example() {
-  return {"applied-1", 0xfedcba9876543210ULL, {{"web", service("web", 4)}, {"empty", service("empty", 0)}}, {"gone", "old"}};
+  return {"applied-1",
+          0xfedcba9876543210ULL,
+          {{"web", service("web", 4)}, {"empty", service("empty", 0)}},
+          {"gone", "old"}};
 }
 
 void check_equal(const State& a, const State& b) {
