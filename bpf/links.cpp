@@ -90,6 +90,7 @@ Outcome<Attachment> attach(int program_fd, const std::string& interface, u32 ifi
       return result;
     }
     detach(interface, pin_dir);  // the mode cannot be changed in place
+    result = {};
   }
 
   const auto create = [&](u32 flags) {

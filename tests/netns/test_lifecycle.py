@@ -166,3 +166,32 @@ def test_generic_mode_is_visible(bed, balancer):
     assert {entry["attached"] for entry in balancer.get("/v1/status")["interfaces"]} == {"generic"}
     assert set(daemon.attached(bed).values()) == {"generic"}
     assert {traffic.who(bed, place.VIP4_NAT, 80) for _ in range(30)} == {"b1", "b2", "b3"}
+
+
+def test_the_attach_mode_changes_with_a_restart(bed, balancer):
+    """Another `attach` in the file takes effect at the next start, on every interface."""
+    services = [daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)]
+    balancer.configure(services).start().wait_resolved().terminate()
+    for attach, wanted in (("generic", "generic"), ("native", "native")):
+        balancer.configure(services, extra=f'attach = "{attach}"').start().wait_resolved()
+        modes = {interface["attached"] for interface in balancer.get("/v1/status")["interfaces"]}
+        balancer.terminate()
+        assert modes == {wanted}
+
+
+def test_a_second_lbd_on_the_same_pins_is_refused(bed, started):
+    """Errors: another socket and state directory do not make a second daemon for one fast path."""
+    second = daemon.Balancer(bed, "second")
+    second.config = started.config
+    assert "another lbd runs the fast path" in second.refuse()
+    assert "another lbd runs the fast path" in second.refuse("--detach")
+    assert traffic.who(bed, place.VIP4_NAT, 80) in ("b1", "b2", "b3")
+
+
+def test_detach_leaves_foreign_directories_alone(balancer):
+    """Errors: --detach removes Weir's pins and nothing that is not."""
+    foreign = balancer.dir / "foreign"
+    (foreign / "kept").mkdir(parents=True)
+    balancer.pin_dir = foreign
+    assert "nothing was removed" in balancer.refuse("--detach")
+    assert (foreign / "kept").is_dir()
