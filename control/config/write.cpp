@@ -35,7 +35,7 @@ std::string_view attach_text(model::Attach attach) {
 // The structured bindings below stop compiling when a field is added, so that none is lost on the way to the text.
 
 std::string settings_text(const model::Settings& settings) {
-  const auto& [interfaces, attach, seed, limits, metrics_listen] = settings;
+  [[maybe_unused]] const auto& [interfaces, attach, seed, limits, tunnel, icmp_rate, metrics_listen] = settings;
   std::string names;
   for (const std::string& name : interfaces) names += (names.empty() ? "" : ", ") + quoted(name);
   std::string out = fmt::format("interfaces = [{}]\nattach = {}\n", names, quoted(attach_text(attach)));
@@ -52,7 +52,7 @@ std::string backend_text(const model::Backend& backend) {
 }
 
 std::string service_text(const model::Service& service) {
-  [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, backends] = service;
+  [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = service;
   std::string out =
       fmt::format("\n[[service]]\nname = {}\nvip = \"{}\"\nmode = \"{}\"\nhash = \"{}\"\nrows = {}\n", quoted(name),
                   model::vip_text(service), model::to_text(mode), model::to_text(hash), rows);

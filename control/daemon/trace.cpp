@@ -58,7 +58,9 @@ Named names_of(const Decision& d, const model::Pool& pool, const table::Publishe
 template <class Net>
 json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fast_path) {
   // Towards a client the kernel's routes decide, packet by packet; the trace stops at the translation.
-  const MemoryTables tables(fast_path.memory(), [](const Ip&, const Ip&) { return Route{Verdict::returned_nat, 0}; });
+  const MemoryTables tables(fast_path.memory(), [](const Ip&, const Ip&, u32) {
+    return Route{Verdict::returned_nat, 0};
+  });
   const Globals& globals = *fast_path.memory().globals;
   const Packet<Net> packet = packet_of<Net>(query);
   Decision d;

@@ -19,7 +19,7 @@ void note(std::string& line, std::string_view label, const std::string& before, 
 // without a line is no change.
 
 std::string difference(const Service& before, const Service& after) {
-  [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, backends] = before;
+  [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = before;
   std::string line;
   note(line, "vip ", vip_text(before), vip_text(after));
   note(line, "mode ", to_text(mode), to_text(after.mode));

@@ -9,7 +9,7 @@
 
 namespace weir::model {
 
-/// An address and a port (host byte order).
+/// An address and a port (host byte order); 0 stands for every port.
 struct Endpoint {
   Ip address{};
   u16 port = 0;
@@ -40,6 +40,7 @@ struct Service {
   Mode mode = Mode::nat;
   HashOn hash = HashOn::five_tuple;
   u32 rows = default_rows;  ///< size of the forwarding table; a power of two, 2^8..2^20
+  u32 mss = 0;              ///< greatest MSS that a SYN may announce, 536..65495; 0: not touched
   std::vector<Backend> backends;
   friend bool operator==(const Service&, const Service&) = default;
 

@@ -69,7 +69,7 @@ class Fields {
 // The structured bindings below stop compiling when a field is added, so that none is lost on the way to the disk.
 
 std::string service_json(const model::Service& service) {
-  [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, backends] = service;
+  [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = service;
   json list = json::array();
   for (const model::Backend& backend : backends) {
     const auto& [backend_name, endpoint, weight, admin] = backend;

@@ -10,6 +10,7 @@ namespace weir {
 
 // What an engine's tables must offer, as a type `T`. Each verb returns null when there is no such record.
 //   const Globals*   globals()
+//   const u64*       filter(u32 word)
 //   const u64*       displacement(u32 bucket)
 //   const IndexSlot* slot(u32 index)
 //   const Service*   service(u32 id)
@@ -17,9 +18,11 @@ namespace weir {
 //   const Backend*   backend(u32 id)
 //   const Port*      port(u32 index)
 //   Route            route(net, const Ip& from, u32 length)   way to a client; the engine knows the host's routes
+//   bool             allow_answer()                           whether one more ICMP message may be sent now
 struct Route {
-  Verdict why;  // returned_nat when `hop` holds
-  u64 hop;      // as in Backend
+  Verdict why;  // returned_nat when `hop` holds; too_big when a datagram of that length does not fit
+  u64 hop;      // as in Backend; holds with too_big as well
+  u32 mtu = 0;  // with too_big: the longest datagram that fits, in bytes
 };
 
 /// The value stored under (address, key), or 0. `Address` is Be32 or Be32[4].

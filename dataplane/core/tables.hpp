@@ -9,7 +9,7 @@
 namespace weir {
 
 inline constexpr u64 layout_magic = 0x0031'7269'6557'4c42ULL;  // "BLWeir1" in memory order
-inline constexpr u32 layout_version = 1;
+inline constexpr u32 layout_version = 2;
 
 /// One load, one store: neither torn nor merged by the compiler.
 template <class T>
@@ -21,11 +21,12 @@ LB_INLINE void store_once(T& word, T value) {
   *static_cast<volatile T*>(&word) = value;
 }
 
-// All tables stand in one piece of memory, the image: globals, ports, buckets, slots, services, backends, rows, in this
-// order, each at a multiple of 64 bytes. An engine finds all of it behind one pointer.
+// All tables stand in one piece of memory, the image: globals, ports, filter, buckets, slots, services, backends, rows,
+// in this order, each at a multiple of 64 bytes. An engine finds all of it behind one pointer.
 
 /// How many records each table holds. Ids start at 1, so `services` and `backends` are one more than can be used.
 struct TableSizes {
+  u32 filter;   // words of 64 bits; a power of two
   u32 buckets;  // a power of two
   u32 slots;    // a power of two
   u32 services;
@@ -40,18 +41,35 @@ struct FlowKeys {
   u64 multiply;  // odd
 };
 
-/// The only record of its table. Written before the first packet and never while packets flow.
+/// Where the outer headers of tunnels get their addresses. The flow's hash fills the bits that a mask has set, so that
+/// the backends' NICs spread flows over their queues. All in network byte order.
+struct alignas(64) Tunnel {
+  Ip source6;   // the prefix; bits under `spread6` of its last word are zero
+  u32 spread6;  // over the last word of the IPv6 address
+  u32 source4;  // the prefix; bits under `spread4` are zero
+  u32 spread4;
+  Be16 gue_port;  // UDP destination port of mode gue
+  u16 reserved;
+  u32 reserved1[8];
+};
+static_assert(sizeof(Tunnel) == 64);
+
+/// The only record of its table. Written before the first packet and, but for `tunnel`, `tunnels` and `icmp_rate`,
+/// never while packets flow.
 struct alignas(64) Globals {
   u64 magic;
   u32 version;
   u32 bucket_shift;  // index bucket of a hash: hash >> bucket_shift
   u32 slot_shift;    // index slot: (hash * displacement of the bucket) >> slot_shift
-  u32 reserved;
+  u32 filter_shift;  // filter bit of an address: see address_bit
   FlowKeys keys;
   TableSizes sizes;
-  u32 reserved1[7];
+  u32 icmp_rate;  // ICMP messages that Weir itself sends, per second and CPU; 0: none
+  u32 tunnel;     // which of `tunnels` holds: the other one is written, then this word
+  u32 reserved[4];
+  Tunnel tunnels[2];
 };
-static_assert(sizeof(Globals) == 128);
+static_assert(sizeof(Globals) == 256);
 
 // --- The index: which service is (address, port, protocol)? ---------------------------------------------------------
 // Two-level perfect hashing by displacement (Czech, Havas, Majewski 1992; Belazzougui, Botelho, Dietzfelbinger 2009):
@@ -60,10 +78,14 @@ static_assert(sizeof(Globals) == 128);
 // store the multiplier, and clear the old slots once no reader can be on its way to them; a reader finds the key at
 // every moment.
 
+// A port of 0 in a key stands for every port that has no key of its own.
+
 enum class KeyKind : u8 {
-  service = 1,  // (VIP, port, protocol)          -> service id
-  answer = 2,   // (backend, port, protocol), nat -> backend id: whose source is to be mapped back
-  vip = 3,      // (VIP, 0, 0)                    -> VipState: the address is a VIP of ours at all
+  service = 1,   // (VIP, port, protocol)          -> service id
+  answer = 2,    // (backend, port, protocol), nat -> backend id: whose source is to be mapped back
+  vip = 3,       // (VIP, 0, 0)                    -> VipState: the address is a VIP of ours at all
+  fragment = 4,  // (VIP, 0, protocol)             -> service id: the only service there, and it hashes on the source
+  answer_fragment = 5,  // (backend, 0, protocol), nat    -> backend id: the only nat backend there, of such a service
 };
 
 /// What becomes of packets to a VIP that no service takes.
@@ -89,7 +111,7 @@ inline constexpr u32 nobody = 0;  // backend id 0 is never given out: rows of ze
 
 /// A service. `table` changes in one store; the rest is written before the index names the service.
 struct alignas(64) Service {
-  u64 table;  // bits 0..31 first row, 32..39 log2 of the number of rows, 40..47 HashOn
+  u64 table;  // bits 0..31 first row, 32..39 log2 of the number of rows, 40..47 HashOn, 48..63 greatest MSS or 0
   Ip vip;
   Be16 port;
   Protocol protocol;
@@ -99,12 +121,14 @@ struct alignas(64) Service {
 };
 static_assert(sizeof(Service) == 64);
 
-LB_INLINE constexpr u64 table_word(u32 first_row, u32 log2_rows, HashOn hash) {
-  return u64{first_row} | u64{log2_rows} << 32 | static_cast<u64>(hash) << 40;
+LB_INLINE constexpr u64 table_word(u32 first_row, u32 log2_rows, HashOn hash, u16 mss = 0) {
+  return u64{first_row} | u64{log2_rows} << 32 | static_cast<u64>(hash) << 40 | u64{mss} << 48;
 }
 LB_INLINE constexpr u32 table_first_row(u64 table) { return static_cast<u32>(table); }
 LB_INLINE constexpr u32 table_log2_rows(u64 table) { return static_cast<u32>(table >> 32) & 0x1f; }
 LB_INLINE constexpr HashOn table_hash(u64 table) { return static_cast<HashOn>(table >> 40 & 0xff); }
+/// The greatest MSS that the service lets a SYN announce, in bytes; 0: whatever it says.
+LB_INLINE constexpr u16 table_mss(u64 table) { return static_cast<u16>(table >> 48); }
 
 /// A row of a forwarding table: bits 0..23 the backend that owns it now, 24..47 the stable owner, 48..55 the state.
 using Row = u64;
@@ -114,8 +138,8 @@ inline constexpr u32 backend_id_mask = (1U << backend_id_bits) - 1;
 LB_INLINE constexpr Row settled_row(u32 backend) { return u64{backend} | u64{backend} << backend_id_bits; }
 LB_INLINE constexpr u32 row_owner(Row row) { return static_cast<u32>(row) & backend_id_mask; }
 
-/// A backend: one cache line. `hop` changes by itself (netlink) in one store; the rest stands still while a row or an
-/// index slot names the backend.
+/// A backend: one cache line. `hop` and `mtu` change by themselves (netlink) in one store each; the rest stands still
+/// while a row or an index slot names the backend.
 struct alignas(64) Backend {
   u64 hop;  // bits 0..47 next hop's MAC, 48..57 egress port, bit 63 resolved; 0: no known next hop
   Ip address;
@@ -126,10 +150,21 @@ struct alignas(64) Backend {
   u32 address_delta;    // nat: what VIP -> backend adds to the IPv4 header checksum's sum
   u32 transport_delta;  // nat: the same for the TCP/UDP checksum, ports included
   u32 in_use;           // as in Service
-  u32 reserved0;
+  u32 mtu;              // longest IP datagram that reaches the backend, in bytes, its outer headers already taken off
   u64 reserved[2];
 };
 static_assert(sizeof(Backend) == 64);
+
+// Outer headers of the tunnel modes, in bytes.
+inline constexpr u32 outer4_length = 20;
+inline constexpr u32 outer6_length = 40;
+inline constexpr u32 gue_length = 8 + 4;  // UDP, GUE
+
+/// What `mode` adds in front of a datagram on its way to a backend of the given family.
+LB_INLINE constexpr u32 outer_length(Mode mode, bool backend_v4) {
+  if (!is_tunnel(mode)) return 0;
+  return (backend_v4 ? outer4_length : outer6_length) + (mode == Mode::gue ? gue_length : 0);
+}
 
 inline constexpr u32 port_index_bits = 10;
 inline constexpr u32 port_count = 1U << port_index_bits;
@@ -152,6 +187,7 @@ LB_INLINE constexpr u32 port_index(u32 ifindex) { return ifindex & (port_count -
 /// Where each table stands in the image, in bytes from its start, and how long the image is.
 struct TableOffsets {
   u64 ports;
+  u64 filter;
   u64 buckets;
   u64 slots;
   u64 services;
@@ -163,7 +199,8 @@ struct TableOffsets {
 LB_INLINE constexpr TableOffsets offsets_of(const TableSizes& sizes) {
   TableOffsets at{};
   at.ports = sizeof(Globals);
-  at.buckets = at.ports + sizeof(Port) * port_count;
+  at.filter = at.ports + sizeof(Port) * port_count;
+  at.buckets = at.filter + sizeof(u64) * sizes.filter;
   at.slots = at.buckets + sizeof(u64) * sizes.buckets;
   at.services = at.slots + sizeof(IndexSlot) * sizes.slots;
   at.backends = at.services + sizeof(Service) * sizes.services;

@@ -76,7 +76,10 @@ inline constexpr u64 mac_mask = 0x0000'ffff'ffff'ffffULL;
 enum class Protocol : u8 { tcp = 6, udp = 17 };
 
 /// How a packet reaches its backend; see the words in the README.
-enum class Mode : u8 { nat = 1, l2dsr = 2 };
+enum class Mode : u8 { nat = 1, l2dsr = 2, ipip = 3, gue = 4 };
+
+/// Whether the mode wraps packets in an outer IP header.
+LB_INLINE constexpr bool is_tunnel(Mode mode) { return mode == Mode::ipip || mode == Mode::gue; }
 
 /// Which part of the flow the hash covers: the whole 5-tuple, or the client's address alone (affinity).
 enum class HashOn : u8 { five_tuple = 1, source = 2 };

@@ -43,7 +43,21 @@ enum class Action : u8 {
   ROW(client_no_neighbor,       drop,     false, "the next hop towards the client has no known MAC address")          \
   ROW(client_forwarding_off,    drop,     false, "the kernel's forwarding is off on the interface (sysctl)")          \
   ROW(client_egress_unattached, drop,     false, "the way to the client leaves by an unattached interface")           \
-  ROW(internal_table,           drop,     false, "a table names a record that does not exist")
+  ROW(internal_table,           drop,     false, "a table names a record that does not exist")                        \
+  ROW(forwarded_ipip,           transmit, true,  "client to backend: wrapped in an outer IP header")                  \
+  ROW(forwarded_gue,            transmit, true,  "client to backend: wrapped in outer IP, UDP and GUE headers")       \
+  ROW(forwarded_icmp,           transmit, true,  "ICMP error about a flow: to the flow's backend")                    \
+  ROW(returned_icmp,            transmit, true,  "ICMP error about an answer's flow, from the nat backend's side")    \
+  ROW(answered_echo,            transmit, true,  "echo request to a VIP: answered")                                   \
+  ROW(answered_too_big,         transmit, true,  "too long for the way ahead: answered with the MTU that fits")       \
+  ROW(too_big,                  drop,     false, "too long for the way ahead, too short or strange to be answered")   \
+  ROW(answer_rate_limited,      drop,     false, "Weir would have answered with ICMP, but has sent enough of it")     \
+  ROW(neighbor_discovery,       pass,     true,  "ICMPv6 neighbour discovery to a VIP: the kernel's")                 \
+  ROW(bad_icmp,                 drop,     false, "to a VIP, ICMP cut short, or an error that quotes no packet")       \
+  ROW(icmp_no_flow,             drop,     false, "to a VIP, an ICMP error about no flow of its services")             \
+  ROW(icmp_not_balanced,        drop,     false, "to a VIP, ICMP that is neither an echo request nor an error")       \
+  ROW(martian_source,           drop,     false, "to a VIP, from an address that no host has (RFC 1812, 5.3.7)")      \
+  ROW(no_headroom,              drop,     false, "the driver left no room in front of the frame for more headers")
 // clang-format on
 
 #define LB_VERDICT_ENUM(name, action, expected, meaning) name,

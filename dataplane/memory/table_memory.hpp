@@ -15,6 +15,7 @@ namespace weir {
 
 struct TableMemory {
   Globals* globals = nullptr;
+  std::span<u64> filter;
   std::span<u64> buckets;
   std::span<IndexSlot> slots;
   std::span<Service> services;
@@ -27,7 +28,7 @@ struct TableMemory {
 [[nodiscard]] TableMemory tables_in(void* image, const TableSizes& sizes);
 
 /// Sizes for at most `services` and `backends` in use and `rows` rows: an index at most half full, so that a bucket
-/// finds a displacement within a few tries.
+/// finds a displacement within a few tries, and a filter at most an eighth full.
 [[nodiscard]] TableSizes sizes_for(u32 services, u32 backends, u32 rows);
 
 /// Writes the globals of a zeroed image: shifts and sizes as its tables are, keys as given.
@@ -36,11 +37,15 @@ void initialise(TableMemory& memory, const FlowKeys& keys);
 /// The tables as dataplane/core reads them, over any memory. `route` answers for the host's routes towards clients.
 class MemoryTables {
  public:
-  using RouteFunction = std::function<Route(const Ip& client, const Ip& vip)>;
+  /// The way to `client` for an answer of `length` bytes (IP datagram) that leaves with the source `vip`.
+  using RouteFunction = std::function<Route(const Ip& client, const Ip& vip, u32 length)>;
 
-  MemoryTables(const TableMemory& memory, RouteFunction route) : memory_(memory), route_(std::move(route)) {}
+  MemoryTables(
+      const TableMemory& memory, RouteFunction route, std::function<bool()> allow_answer = [] { return true; })
+      : memory_(memory), route_(std::move(route)), allow_answer_(std::move(allow_answer)) {}
 
   [[nodiscard]] const Globals* globals() const { return memory_.globals; }
+  [[nodiscard]] const u64* filter(u32 i) const { return at(memory_.filter, i); }
   [[nodiscard]] const u64* displacement(u32 i) const { return at(memory_.buckets, i); }
   [[nodiscard]] const IndexSlot* slot(u32 i) const { return at(memory_.slots, i); }
   [[nodiscard]] const Service* service(u32 i) const { return at(memory_.services, i); }
@@ -49,15 +54,16 @@ class MemoryTables {
   [[nodiscard]] const Port* port(u32 i) const { return at(memory_.ports, i); }
 
   template <class Net>
-  [[nodiscard]] Route route(const Net& net, const Ip& vip, u32 /*length*/) const {
+  [[nodiscard]] Route route(const Net& net, const Ip& vip, u32 length) const {
     Ip client{};
     if constexpr (Net::v6) {
       for (u32 i = 0; i < 4; ++i) client.word[i] = net.destination[i].raw;
     } else {
       client = ip_from_v4(net.destination);
     }
-    return route_(client, vip);
+    return route_(client, vip, length);
   }
+  [[nodiscard]] bool allow_answer() const { return allow_answer_(); }
 
  private:
   template <class T>
@@ -66,6 +72,7 @@ class MemoryTables {
   }
   TableMemory memory_;
   RouteFunction route_;
+  std::function<bool()> allow_answer_;
 };
 
 /// An image in ordinary memory, zeroed.

@@ -105,7 +105,7 @@ class Twins {
   std::string difference(Bytes frame) {
     const auto kernel = testing::run(engine_->program_fd(), frame, ingress_);
     if (kernel.error != 0) return fmt::format("test run failed: {}", kernel.error);
-    const MemoryTables tables(engine_->memory(), [this](const Ip& client, const Ip&) { return route(client); });
+    const MemoryTables tables(engine_->memory(), [this](const Ip& client, const Ip&, u32) { return route(client); });
     const std::size_t length = frame.size();
     // An allocation of just this size, so that AddressSanitizer sees a read beyond it.
     const std::unique_ptr<u8[]> bytes(new u8[length]);

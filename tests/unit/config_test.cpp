@@ -76,6 +76,7 @@ TEST_CASE("every key of a configuration file reaches its field") {
                                  weir::Mode::nat,
                                  weir::HashOn::source,
                                  4096,
+                                 0,
                                  {b1, b2}});
   CHECK(c.services[1] == Service{"dns",
                                  *parse_endpoint("[2001:db8::10]:53"),
@@ -83,12 +84,13 @@ TEST_CASE("every key of a configuration file reaches its field") {
                                  weir::Mode::l2dsr,
                                  weir::HashOn::five_tuple,
                                  65536,
+                                 0,
                                  {}});
 }
 
 TEST_CASE("a file with nothing but interfaces is valid, the rest has defaults") {
   const Configuration c = *parse("interfaces = [\"eth0\"]", "lb.toml");
-  CHECK(c.settings == Settings{{"eth0"}, Attach::automatic, {}, Limits{}, ""});
+  CHECK(c.settings == Settings{{"eth0"}, Attach::automatic, {}, Limits{}, {}, 1000, ""});
   CHECK(c.services.empty());
 }
 

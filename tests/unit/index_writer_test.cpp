@@ -25,7 +25,7 @@ Key key(u32 n) {
 struct Index {
   explicit Index(u32 backends) : tables(sizes_for(1, backends, 256)) { initialise(tables.memory(), FlowKeys{}); }
   [[nodiscard]] MemoryTables view() {
-    return {tables.memory(), [](const Ip&, const Ip&) { return Route{Verdict::client_no_route, 0}; }};
+    return {tables.memory(), [](const Ip&, const Ip&, u32) { return Route{Verdict::client_no_route, 0}; }};
   }
   u32 bucket(const Key& k) {
     return static_cast<u32>(index_hash(address_word(k.address), k.word) >> tables.memory().globals->bucket_shift);

@@ -25,7 +25,7 @@ Backend backend(const std::string& name, const std::string& endpoint, u32 weight
 Service service(const std::string& name, const std::string& vip, std::vector<Backend> backends = {},
                 Mode mode = Mode::nat) {
   const Vip parsed = *parse_vip(vip);
-  return {name, parsed.endpoint, parsed.protocol, mode, HashOn::five_tuple, default_rows, std::move(backends)};
+  return {name, parsed.endpoint, parsed.protocol, mode, HashOn::five_tuple, default_rows, 0, std::move(backends)};
 }
 
 /// "web" with b1 and b2.

@@ -84,7 +84,7 @@ class Bed {
   }
 
   [[nodiscard]] MemoryTables view() {
-    return {memory(), [this](const Ip&, const Ip&) { return route; }};
+    return {memory(), [this](const Ip&, const Ip&, u32) { return route; }};
   }
   /// What the fast path makes of `frame`; rewrites it.
   Verdict send(Bytes& frame) {
