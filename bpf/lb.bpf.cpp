@@ -1,107 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// The XDP engine: decide() on a frame, rewrite it, count it, send it on.
-#include "bpf/maps.hpp"
+// The XDP engine: decide() on a frame, make room, rewrite it, count it, send it on. What only some packets need stands
+// in functions of its own, so that the kernel proves it apart from the rest.
+#include "bpf/tables.bpf.hpp"
 #include "dataplane/core/decide.hpp"
+#include "dataplane/core/icmp.hpp"
+#include "dataplane/core/mss.hpp"
 #include "dataplane/core/rewrite.hpp"
 
-// A global function is proved by itself, so its result is "any number" to the caller. Plain types only: clang's BTF for
-// a reference parameter is refused by the kernel.
-extern "C" [[gnu::noinline]] weir::u32 weir_forget(weir::u32 value) {
-  asm volatile("" : "+r"(value));
-  return value;
+// Plain types only in the global functions: see weir_forget.
+extern "C" {
+weir::u64 weir_icmp(xdp_md* context, weir::u32 where);
+weir::u32 weir_too_big(xdp_md* context, weir::u32 where, weir::u32 length, weir::u32 mtu, weir::u32 service);
+weir::u32 weir_clamp(xdp_md* context, weir::u32 transport, weir::u32 mss);
 }
 
 namespace weir::bpf {
 
-/// The received frame as the core sees it. `end` bounds the part in the first buffer.
-struct XdpFrame {
-  xdp_md* context;
-  u8* begin;
-  u8* end;
-  LB_INLINE u32 length() const { return static_cast<u32>(frame_length(context)); }
-  LB_INLINE u32 forget(u32 offset) const { return weir_forget(offset); }
-};
-
-template <class Record, class Map>
-LB_INLINE Record* lookup(Map& map, u32 key) {
-  return static_cast<Record*>(map_lookup(&map, &key));
-}
-
-/// The tables in the image, and the host's routes as the kernel's FIB.
-struct KernelTables {
-  xdp_md* context;
-  u8* image;
-
-  template <class Record>
-  LB_INLINE const Record* at(u64 table, u32 index, u32 count) const {
-    u64 i = index;
-    // The comparison must bound the very register that the address is made from, and before it is made: clang (14..22)
-    // else compares a copy or computes the address first, and the verifier refuses: "unbounded memory access, make sure
-    // to bounds check any such access".
-    asm volatile("" : "+r"(i));
-    if (i >= count) return nullptr;
-    asm volatile("" : "+r"(i));
-    return reinterpret_cast<const Record*>(image + table + i * sizeof(Record));
-  }
-  LB_INLINE const Globals* globals() const { return reinterpret_cast<const Globals*>(image); }
-  LB_INLINE const Port* port(u32 i) const { return at<Port>(weir_offsets.ports, i, port_count); }
-  LB_INLINE const u64* displacement(u32 i) const { return at<u64>(weir_offsets.buckets, i, weir_sizes.buckets); }
-  LB_INLINE const IndexSlot* slot(u32 i) const { return at<IndexSlot>(weir_offsets.slots, i, weir_sizes.slots); }
-  LB_INLINE const Service* service(u32 i) const { return at<Service>(weir_offsets.services, i, weir_sizes.services); }
-  LB_INLINE const Backend* backend(u32 i) const { return at<Backend>(weir_offsets.backends, i, weir_sizes.backends); }
-  LB_INLINE const Row* row(u32 i) const { return at<Row>(weir_offsets.rows, i, weir_sizes.rows); }
-
-  template <class Net>
-  LB_INLINE Route route(const Net& net, const Ip& from, u32 length) const {
-    bpf_fib_lookup query = {};
-    query.ifindex = context->ingress_ifindex;
-    query.tot_len = static_cast<u16>(length);
-    if constexpr (Net::v6) {
-      query.family = 10;  // AF_INET6
-      for (u32 i = 0; i < 4; ++i) {
-        query.ipv6_src[i] = from.word[i];
-        query.ipv6_dst[i] = net.destination[i].raw;
-      }
-    } else {
-      query.family = 2;  // AF_INET
-      query.ipv4_src = from.word[3];
-      query.ipv4_dst = net.destination.raw;
-    }
-    return route_of(fib_lookup(context, &query, sizeof(query), 0), query);
-  }
-
- private:
-  LB_INLINE Route route_of(long outcome, const bpf_fib_lookup& query) const {
-    switch (outcome) {
-      case BPF_FIB_LKUP_RET_SUCCESS:
-      case BPF_FIB_LKUP_RET_FRAG_NEEDED: {  // too long for the egress: the MTU has its own handling
-        const u32 index = port_index(query.ifindex);
-        const Port* egress = port(index);
-        if (!egress || egress->ifindex != query.ifindex) return {Verdict::client_egress_unattached, 0};
-        const u64 mac = u64{query.dmac[0]} | u64{query.dmac[1]} << 8 | u64{query.dmac[2]} << 16 |
-                        u64{query.dmac[3]} << 24 | u64{query.dmac[4]} << 32 | u64{query.dmac[5]} << 40;
-        return {Verdict::returned_nat, hop_word(mac, index)};
-      }
-      case BPF_FIB_LKUP_RET_NO_NEIGH: {
-        UnresolvedEvent event = {};
-        // The kernel leaves the gateway (or the destination itself) in the query.
-        if (query.family == 10) {
-          for (u32 i = 0; i < 4; ++i) event.neighbor.word[i] = query.ipv6_dst[i];
-        } else {
-          event.neighbor = ip_from_v4({query.ipv4_dst});
-        }
-        event.ifindex = query.ifindex;
-        ringbuf_output(&weir_events, &event, sizeof(event), 0);
-        return {Verdict::client_no_neighbor, 0};
-      }
-      case BPF_FIB_LKUP_RET_NOT_FWDED:  // the host's own traffic with the backend, or nowhere to go: the kernel's
-        return {Verdict::answer_not_forwarded, 0};
-      case BPF_FIB_LKUP_RET_FWD_DISABLED:
-        return {Verdict::client_forwarding_off, 0};
-      default:
-        return {Verdict::client_no_route, 0};
-    }
-  }
+/// What becomes of a frame besides its verdict: the XDP action if it is sent, and the bytes to count.
+struct Fate {
+  u32 action;
+  u32 bytes;
 };
 
 LB_INLINE void add(Counters* counters, u32 bytes, bool forward, bool syn) {
@@ -116,44 +34,130 @@ LB_INLINE void add(Counters* counters, u32 bytes, bool forward, bool syn) {
   }
 }
 
+/// An offset of an IP header and its family in one argument of a global function.
+inline constexpr u32 is_v6 = 0x100;
+template <class Request>
+LB_INLINE u32 place_of(const Request& request) {
+  return request.network | (Request::Network::v6 ? is_v6 : 0);
+}
+
 /// Rewrites, counts and chooses the way out for a packet that is to be sent.
 struct Sender {
   const XdpFrame& frame;
-  u32 ingress;
-  int& action;
-  u32& bytes;
+  const KernelTables& tables;
+  Fate& fate;
 
   template <class T>
   LB_INLINE Verdict operator()(const T& t) const {
-    const Verdict verdict = rewrite(frame, t);
-    if (verdict != T::verdict) return verdict;
-    constexpr bool forward = T::verdict != Verdict::returned_nat;
-    bytes = t.packet.end;
-    add(lookup<Counters>(weir_svc_stats, t.service_id), bytes, forward, t.packet.syn);
-    add(lookup<Counters>(weir_be_stats, t.backend_id), bytes, forward, t.packet.syn);
-    action = t.egress.ifindex == ingress ? int{XDP_TX}
-                                         : static_cast<int>(redirect_map(&weir_devices, hop_port(t.hop), XDP_DROP));
+    if (t.mss) weir_clamp(frame.context, t.packet.transport, t.mss);
+    const u32 room = room_for(t);
+    Verdict verdict = t.verdict;
+    if constexpr (T::how == How::encapsulate) {
+      XdpFrame longer(frame.context);
+      if (!longer.prepend(room)) return Verdict::no_headroom;
+      verdict = rewrite(longer, t, present_tunnel(*tables.globals()), room);
+    } else {
+      verdict = rewrite(frame, t, present_tunnel(*tables.globals()), room);
+    }
+    if (verdict != t.verdict) return verdict;
+    constexpr bool forward = T::how != How::untranslate;
+    fate.bytes = t.packet.end;
+    add(lookup<Counters>(weir_svc_stats, t.service_id), fate.bytes, forward, t.packet.syn);
+    add(lookup<Counters>(weir_be_stats, t.backend_id), fate.bytes, forward, t.packet.syn);
+    fate.action = t.egress.ifindex == frame.context->ingress_ifindex
+                      ? u32{XDP_TX}
+                      : static_cast<u32>(redirect_map(&weir_devices, hop_port(t.hop), XDP_DROP));
     return verdict;
+  }
+
+  template <class Net>
+  LB_INLINE Verdict operator()(const TooBig<Net>& request) const {
+    fate.action = XDP_TX;
+    return static_cast<Verdict>(
+        weir_too_big(frame.context, place_of(request), request.length, request.mtu, request.service_id));
+  }
+
+  template <class Net>
+  LB_INLINE Verdict operator()(const ControlMessage<Net>& message) const {
+    const u64 outcome = weir_icmp(frame.context, place_of(message));
+    fate.action = static_cast<u32>(outcome >> 8) & 0xff;
+    fate.bytes = static_cast<u32>(outcome >> 32);
+    return static_cast<Verdict>(outcome & 0xff);
   }
 };
 
+LB_INLINE u8* image() { return lookup<u8>(weir_tables, 0); }
+
+template <class Net>
+LB_INLINE u64 control(xdp_md* context, u8* tables_image, u32 network) {
+  const XdpFrame frame(context);
+  const KernelTables tables{context, tables_image};
+  Fate fate{XDP_TX, static_cast<u32>(frame.end - frame.begin)};
+  const Verdict verdict =
+      decide_icmp(frame, tables, ControlMessage<Net>{network}, context->ingress_ifindex, Sender{frame, tables, fate});
+  return static_cast<u64>(verdict) | u64{fate.action & 0xff} << 8 | u64{fate.bytes} << 32;
+}
+
+template <class Net>
+LB_INLINE Verdict tell_too_big(xdp_md* context, u8* tables_image, const TooBig<Net>& request) {
+  XdpFrame frame(context);
+  return reply_too_big(frame, KernelTables{context, tables_image}, request, context->ingress_ifindex);
+}
+
 LB_INLINE int run(xdp_md* context) {
-  const XdpFrame frame{context, reinterpret_cast<u8*>(static_cast<__UINTPTR_TYPE__>(context->data)),
-                       reinterpret_cast<u8*>(static_cast<__UINTPTR_TYPE__>(context->data_end))};
-  auto* image = lookup<u8>(weir_tables, 0);
-  if (!image) return XDP_ABORTED;  // cannot be: element 0 of an array map of one element
-  const u32 ingress = context->ingress_ifindex;
-  int action = XDP_DROP;
-  u32 bytes = static_cast<u32>(frame.end - frame.begin);
-  const Verdict verdict = decide(frame, KernelTables{context, image}, ingress, Sender{frame, ingress, action, bytes});
+  const XdpFrame frame(context);
+  u8* const tables_image = image();
+  if (!tables_image) return XDP_ABORTED;  // cannot be: element 0 of an array map of one element
+  const KernelTables tables{context, tables_image};
+  Fate fate{XDP_DROP, static_cast<u32>(frame.end - frame.begin)};
+  const Verdict verdict = decide(frame, tables, context->ingress_ifindex, Sender{frame, tables, fate});
   if (auto* counters = lookup<VerdictCounters>(weir_verdicts, static_cast<u32>(verdict))) {
     counters->packets += 1;
-    counters->bytes += bytes;
+    counters->bytes += fate.bytes;
   }
-  return action_of(verdict) == Action::pass ? int{XDP_PASS} : action;
+  switch (action_of(verdict)) {
+    case Action::pass:
+      return XDP_PASS;
+    case Action::transmit:
+      return static_cast<int>(fate.action);
+    case Action::drop:
+      break;
+  }
+  return XDP_DROP;
 }
 
 }  // namespace weir::bpf
+
+/// Decides on a control message whose IP header is at `where`: the verdict, the XDP action (from bit 8) and the bytes
+/// to count (from bit 32).
+extern "C" [[gnu::noinline]] weir::u64 weir_icmp(xdp_md* context, weir::u32 where) {
+  using namespace weir;
+  u8* const tables = bpf::image();
+  if (!tables) return static_cast<u64>(Verdict::internal_table);
+  const u32 network = where & network_mask;
+  return where & bpf::is_v6 ? bpf::control<V6>(context, tables, network) : bpf::control<V4>(context, tables, network);
+}
+
+/// Answers a packet of `length` bytes whose IP header is at `where`; `service` as in TooBig. Returns the verdict.
+extern "C" [[gnu::noinline]] weir::u32 weir_too_big(xdp_md* context, weir::u32 where, weir::u32 length, weir::u32 mtu,
+                                                    weir::u32 service) {
+  using namespace weir;
+  u8* const tables = bpf::image();
+  if (!tables) return static_cast<u32>(Verdict::internal_table);
+  const u32 network = where & network_mask;
+  const Verdict verdict = where & bpf::is_v6
+                              ? bpf::tell_too_big(context, tables, TooBig<V6>{network, length, mtu, service})
+                              : bpf::tell_too_big(context, tables, TooBig<V4>{network, length, mtu, service});
+  return static_cast<u32>(verdict);
+}
+
+/// Clamps the MSS that the TCP header at `transport` offers.
+extern "C" [[gnu::noinline]] weir::u32 weir_clamp(xdp_md* context, weir::u32 transport, weir::u32 mss) {
+  using namespace weir;
+  const bpf::XdpFrame frame(context);
+  clamp_mss(frame, transport & transport_mask, static_cast<u16>(mss));
+  return 0;
+}
 
 extern "C" BPF_SECTION("xdp.frags") int weir_lb(xdp_md* context) { return weir::bpf::run(context); }
 

@@ -6,6 +6,7 @@
 
 #include "bpf/bpfxx.hpp"
 #include "bpf/events.hpp"
+#include "dataplane/core/budget.hpp"
 #include "dataplane/core/tables.hpp"
 #include "dataplane/core/verdict.hpp"
 
@@ -31,6 +32,14 @@ BPF_COUNTERS(weir_verdicts, weir::VerdictCounters, weir::verdict_count);
 BPF_COUNTERS(weir_svc_stats, weir::Counters, 1);  // loader; kernel names hold 15 characters
 BPF_COUNTERS(weir_be_stats, weir::Counters, 1);   // loader
 
+struct weir_budget_map {
+  BPF_MAP_NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  BPF_MAP_NUMBER(max_entries, 1);
+  BPF_MAP_TYPE(key, weir::u32);
+  BPF_MAP_TYPE(value, weir::AnswerBudget);
+};
+BPF_SECTION(".maps") weir_budget_map weir_budget;
+
 struct weir_devices_map {
   BPF_MAP_NUMBER(type, BPF_MAP_TYPE_DEVMAP);
   BPF_MAP_NUMBER(max_entries, weir::port_count);
@@ -49,6 +58,8 @@ BPF_SECTION(".maps") weir_events_map weir_events;
 extern "C" {
 extern const volatile weir::TableSizes weir_sizes;
 extern const volatile weir::TableOffsets weir_offsets;
+extern const volatile weir::u32 weir_fill_headroom;
 const volatile weir::TableSizes weir_sizes = {};
 const volatile weir::TableOffsets weir_offsets = {};
+const volatile weir::u32 weir_fill_headroom = 0;  // tests: fresh room holds a pattern before anything is written to it
 }

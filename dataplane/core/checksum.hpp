@@ -14,6 +14,9 @@ LB_INLINE constexpr u16 fold(u32 sum) {
   return static_cast<u16>(sum);
 }
 
+/// The sum of a word's two halves.
+LB_INLINE constexpr u32 sum_of(Be32 word) { return (word.raw & 0xffff) + (word.raw >> 16); }
+
 /// The sum of an address's words.
 LB_INLINE constexpr u32 word_sum(const Ip& ip) {
   u32 sum = 0;

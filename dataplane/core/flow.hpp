@@ -12,6 +12,7 @@ struct V4 {
   Be32 source;
   Be32 destination;
   static constexpr bool v6 = false;
+  static constexpr u8 icmp = 1;  // IANA protocol number of the control messages
 };
 
 /// The IPv6 counterpart.
@@ -19,6 +20,7 @@ struct V6 {
   Be32 source[4];
   Be32 destination[4];
   static constexpr bool v6 = true;
+  static constexpr u8 icmp = 58;
 };
 
 /// One step of NH (Black, Halevi, Krawczyk, Krovetz, Rogaway: UMAC, CRYPTO 1999; RFC 4418): two 32-bit words, each with

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/core/cursor.hpp"
+#include "dataplane/core/extension.hpp"
 #include "dataplane/core/flow.hpp"
 #include "dataplane/core/verdict.hpp"
 #include "dataplane/core/wire.hpp"
@@ -10,7 +11,6 @@
 namespace weir {
 
 inline constexpr u32 max_vlan_tags = 2;
-inline constexpr u32 max_extension_headers = 8;
 // The farthest that layers 3 and 4 can start, and masks that keep every such offset as it is: the bound that is left to
 // a verifier after `forget`.
 inline constexpr u32 max_network = sizeof(Ethernet) + max_vlan_tags * sizeof(VlanTag);
@@ -44,31 +44,30 @@ LB_INLINE Link parse_link(const F& frame, const Ethernet& ethernet) {
 template <class Net>
 struct Packet {
   Net net{};
-  u32 ports = 0;      // source and destination port as one word, memory order
+  u32 ports = 0;      // source and destination port as one word, memory order; 0 in a later fragment
   u32 network = 0;    // offset of the IP header
-  u32 transport = 0;  // offset of the TCP or UDP header
+  u32 transport = 0;  // offset of what the IP headers carry
   u32 end = 0;        // end of the IP datagram
   u8 protocol = 0;
   u8 ttl = 0;
-  bool syn = false;  // TCP, SYN without ACK: opens a connection
+  Piece piece = Piece::whole;
+  bool syn = false;    // TCP, SYN without ACK: opens a connection
+  bool offer = false;  // TCP, SYN with or without ACK: may offer a maximum segment size
 
   LB_INLINE Be16 source_port() const { return {static_cast<u16>(ports)}; }
   LB_INLINE Be16 destination_port() const { return {static_cast<u16>(ports >> 16)}; }
+  LB_INLINE u32 length() const { return end - network; }
 };
 
-/// Whether parsing came to an end that can be picked for; `why` holds when it did not.
-struct Parsed {
-  bool ok;
-  Verdict why;
-};
-LB_INLINE constexpr Parsed parsed() { return {true, Verdict::not_ours}; }
-LB_INLINE constexpr Parsed unparsed(Verdict why) { return {false, why}; }
-
-/// TCP or UDP header: RFC 9293 3.1, RFC 768. Data offset and length must fit the datagram.
+/// TCP or UDP header: RFC 9293 3.1, RFC 768. Data offset and length must fit the datagram; the first fragment of one
+/// shows no more than its own part.
 template <class Net, class F>
 LB_INLINE Parsed parse_transport(const F& frame, Packet<Net>& packet) {
+  const bool tcp_segment = packet.protocol == static_cast<u8>(Protocol::tcp);
+  const bool balanced = tcp_segment || packet.protocol == static_cast<u8>(Protocol::udp);
+  if (packet.piece == Piece::later) return balanced ? parsed() : unparsed(Verdict::fragment);
   const u32 available = packet.end - packet.transport;
-  if (packet.protocol == static_cast<u8>(Protocol::tcp)) {
+  if (tcp_segment) {
     if (available < sizeof(Tcp)) return unparsed(Verdict::bad_tcp_header);
     const auto* tcp = header_at<Tcp>(frame, packet.transport);
     if (!tcp) return unparsed(Verdict::truncated);
@@ -76,18 +75,21 @@ LB_INLINE Parsed parse_transport(const F& frame, Packet<Net>& packet) {
     if (length < sizeof(Tcp) || length > available) return unparsed(Verdict::bad_tcp_header);
     packet.ports = u32{tcp->source.raw} | u32{tcp->destination.raw} << 16;
     packet.syn = (tcp->flags & (tcp_syn | tcp_ack)) == tcp_syn;
+    packet.offer = (tcp->flags & tcp_syn) != 0;
     return parsed();
   }
-  if (packet.protocol == static_cast<u8>(Protocol::udp)) {
+  if (balanced) {
     if (available < sizeof(Udp)) return unparsed(Verdict::bad_udp_header);
     const auto* udp = header_at<Udp>(frame, packet.transport);
     if (!udp) return unparsed(Verdict::truncated);
     const u32 length = to_host(udp->length);
-    if (length < sizeof(Udp) || length > available) return unparsed(Verdict::bad_udp_header);
+    if (length < sizeof(Udp) || (length > available && packet.piece == Piece::whole))
+      return unparsed(Verdict::bad_udp_header);
     packet.ports = u32{udp->source.raw} | u32{udp->destination.raw} << 16;
     return parsed();
   }
-  return unparsed(Verdict::protocol_not_balanced);
+  if (packet.protocol != Net::icmp) return unparsed(Verdict::protocol_not_balanced);
+  return packet.piece == Piece::whole ? parsed(Kind::icmp) : unparsed(Verdict::fragment);
 }
 
 /// IPv4, RFC 791. The checks stand in the order of the header. The header checksum is not verified: the rewrite keeps
@@ -107,45 +109,13 @@ LB_INLINE Parsed parse_network(const F& frame, u32 offset, Packet<V4>& packet) {
   if (total < sizeof(Ipv4) + options) return unparsed(Verdict::bad_ip_header);
   packet.end = offset + total;
   if (frame.begin + packet.end > frame.end && packet.end > frame.length()) return unparsed(Verdict::truncated);
-  if (to_host(ip->fragment) & (ipv4_more_fragments | ipv4_fragment_offset)) return unparsed(Verdict::fragment);
   packet.transport = offset + static_cast<u32>(sizeof(Ipv4)) + options;
   packet.protocol = ip->protocol;
   packet.ttl = ip->ttl;
+  const u16 fragment = to_host(ip->fragment);
+  if (fragment & (ipv4_more_fragments | ipv4_fragment_offset))
+    packet.piece = fragment & ipv4_fragment_offset ? Piece::later : Piece::first;
   return parse_transport(frame, packet);
-}
-
-/// Whether `next` is an extension header that is walked over.
-LB_INLINE constexpr bool is_extension(u8 next) {
-  return next == next_header::hop_by_hop || next == next_header::routing || next == next_header::fragment ||
-         next == next_header::authentication || next == next_header::destination_options ||
-         next == next_header::mobility;
-}
-
-/// Where a walk over extension headers ended.
-struct Walk {
-  Parsed parsed;
-  u8 next;
-  u32 at;
-};
-
-/// Walks over at most `max_extension_headers` extension headers (RFC 8200, 4). An atomic fragment (RFC 6946) is a whole
-/// packet and walked over like the others.
-template <class F>
-LB_INLINE Walk walk_extensions(const F& frame, u8 next, u32 at, u32 end) {
-  for (u32 i = 0; i < max_extension_headers; ++i) {
-    if (!is_extension(next)) break;
-    const auto* extension = header_at<Ipv6Extension>(frame, at);
-    if (!extension || at + sizeof(Ipv6Extension) > end) return {unparsed(Verdict::truncated), next, at};
-    const bool fragment = next == next_header::fragment;
-    if (fragment && (to_host(extension->fragment) & 0xfff9)) return {unparsed(Verdict::fragment), next, at};
-    // RFC 8200 4.2: 8-byte units beyond the first 8; RFC 4302 2.2: 4-byte units beyond the first 8; a fragment header
-    // is 8 bytes long and its second byte is reserved.
-    const u32 length = extension->length;
-    at += fragment ? 8 : next == next_header::authentication ? (length + 2) * 4 : (length + 1) * 8;
-    next = extension->next_header;
-  }
-  if (is_extension(next)) return {unparsed(Verdict::extension_headers), next, at};
-  return {parsed(), next, at};
 }
 
 /// IPv6, RFC 8200, with a bounded walk over extension headers.
@@ -166,8 +136,9 @@ LB_INLINE Parsed parse_network(const F& frame, u32 offset, Packet<V6>& packet) {
   packet.transport = offset + static_cast<u32>(sizeof(Ipv6));
   if (is_extension(packet.protocol)) {
     const Walk walk = walk_extensions(frame, packet.protocol, packet.transport, packet.end);
-    if (!walk.parsed.ok) return walk.parsed;
+    if (walk.parsed.kind == Kind::none) return walk.parsed;
     packet.protocol = walk.next;
+    packet.piece = walk.piece;
     if (walk.at > packet.end) return unparsed(Verdict::truncated);
     packet.transport = frame.forget(walk.at) & transport_mask;
   }

@@ -43,13 +43,52 @@ LB_INLINE u32 row_index(u64 table, u64 hash) {
   return table_first_row(table) + static_cast<u32>(hash >> ((64 - table_log2_rows(table)) & 63));
 }
 
-/// The id of the flow's backend; `nobody` when the row has no owner.
-template <class Net, class T>
-LB_INLINE u32 pick(const T& tables, const Globals& globals, const Service& service, const Packet<Net>& packet) {
-  const u64 table = load_once(service.table);
-  const u64 hash = flow_hash(globals.keys, table_hash(table), packet.net, packet.ports, packet.protocol);
-  const Row* row = tables.row(row_index(table, hash));
-  return row ? row_owner(load_once(*row)) : nobody;
+/// Whether the index may know one of two addresses.
+template <class T>
+LB_INLINE bool is_known(const T& tables, const Globals& globals, u64 address) {
+  const u32 bit = address_bit(address, globals.filter_shift);
+  const u64* word = tables.filter(bit >> 6);
+  return word && (load_once(*word) >> (bit & 63) & 1) != 0;
 }
+
+/// The service of (VIP, protocol, port): the one of just this port, else the one of every port. 0: none.
+template <class T, class Address>
+LB_INLINE u32 find_service(const T& tables, const Globals& globals, const Address& vip, u8 protocol, Be16 port) {
+  const u32 id = find(tables, globals, vip, key_word(KeyKind::service, protocol, port));
+  return id ? id : find(tables, globals, vip, key_word(KeyKind::service, protocol, Be16{0}));
+}
+
+/// The nat backend whose answers come from (address, protocol, port). 0: none.
+template <class T, class Address>
+LB_INLINE u32 find_answering(const T& tables, const Globals& globals, const Address& address, u8 protocol, Be16 port) {
+  const u32 id = find(tables, globals, address, key_word(KeyKind::answer, protocol, port));
+  return id ? id : find(tables, globals, address, key_word(KeyKind::answer, protocol, Be16{0}));
+}
+
+/// Where a flow belongs. `backend` is `nobody` when its row has no owner.
+struct Pick {
+  u64 table;  // the service's table word
+  u64 hash;
+  u32 row;
+  u32 backend;
+  bool row_exists;
+};
+
+template <class Net, class T>
+LB_INLINE Pick pick(const T& tables, const Globals& globals, const Service& service, const Net& net, u32 ports,
+                    u8 protocol) {
+  Pick p{};
+  p.table = load_once(service.table);
+  p.hash = flow_hash(globals.keys, table_hash(p.table), net, ports, protocol);
+  p.row = row_index(p.table, p.hash);
+  const Row* row = tables.row(p.row);
+  p.row_exists = row != nullptr;
+  p.backend = row ? row_owner(load_once(*row)) : nobody;
+  return p;
+}
+
+/// A number that spreads flows over the outer headers' varying bits. It is mixed anew from the flow's hash, so that the
+/// flows of one row do not share it.
+LB_INLINE constexpr u32 flow_spread(u64 hash) { return static_cast<u32>((hash * 0x9e37'79b9'7f4a'7c15ULL) >> 32); }
 
 }  // namespace weir

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Carries out a decision on the frame's bytes: MAC addresses in both modes; address, port, TTL and checksums in nat.
+// Carries out a decision on the frame's bytes: MAC addresses; in nat address, port, TTL and checksums; in the tunnel
+// modes the headers in front.
 #pragma once
 
 #include "dataplane/core/checksum.hpp"
 #include "dataplane/core/cursor.hpp"
 #include "dataplane/core/decide.hpp"
+#include "dataplane/core/encap.hpp"
 #include "dataplane/core/wire.hpp"
 
 namespace weir {
@@ -35,7 +37,8 @@ LB_INLINE void translate(Ipv6& ip, const Ip& to, u16, bool forward) {
       ip.source[i].raw = to.word[i];
 }
 
-/// Transport header of nat: the port that changes and the checksum, which covers the address as well.
+/// Transport header of nat: the port that changes (an any-port service's stays) and the checksum, which covers the
+/// address as well.
 template <class Header, class F, class Transmit>
 LB_INLINE bool translate_transport(const F& frame, const Transmit& t, bool forward) {
   auto* header = header_at<Header>(frame, t.packet.transport);
@@ -43,6 +46,7 @@ LB_INLINE bool translate_transport(const F& frame, const Transmit& t, bool forwa
   const auto delta = static_cast<u16>(forward ? t.backend.transport_delta : ~t.backend.transport_delta);
   constexpr bool udp = sizeof(Header) == sizeof(Udp);
   header->checksum = transport_checksum(header->checksum, delta, udp);
+  if (t.backend.port.raw == 0) return true;
   if (forward)
     header->destination = t.backend.port;
   else
@@ -50,25 +54,16 @@ LB_INLINE bool translate_transport(const F& frame, const Transmit& t, bool forwa
   return true;
 }
 
-template <class Net>
-struct IpHeader;
-template <>
-struct IpHeader<V4> {
-  using Type = Ipv4;
-};
-template <>
-struct IpHeader<V6> {
-  using Type = Ipv6;
-};
-
 /// nat in either direction; false when a header is not where the packet says.
 template <class F, class Transmit>
 LB_INLINE bool rewrite_nat(const F& frame, const Transmit& t) {
-  constexpr bool forward = Transmit::verdict == Verdict::forwarded_nat;
-  const bool translated = t.packet.protocol == static_cast<u8>(Protocol::tcp)
-                              ? translate_transport<Tcp>(frame, t, forward)
-                              : translate_transport<Udp>(frame, t, forward);
-  if (!translated) return false;
+  constexpr bool forward = Transmit::how == How::translate;
+  if (t.packet.piece != Piece::later) {
+    const bool translated = t.packet.protocol == static_cast<u8>(Protocol::tcp)
+                                ? translate_transport<Tcp>(frame, t, forward)
+                                : translate_transport<Udp>(frame, t, forward);
+    if (!translated) return false;
+  }
   auto* ip = header_at<typename IpHeader<typename Transmit::Network>::Type>(frame, t.packet.network);
   if (!ip) return false;
   const auto delta = static_cast<u16>(forward ? t.backend.address_delta : ~t.backend.address_delta);
@@ -76,19 +71,23 @@ LB_INLINE bool rewrite_nat(const F& frame, const Transmit& t) {
   return true;
 }
 
-/// Rewrites the frame for its next hop. Returns the verdict to count: the transmission's, or internal_table when the
-/// frame does not hold what was decided on.
-template <class F, class Transmit>
-LB_INLINE Verdict rewrite(const F& frame, const Transmit& t) {
-  if constexpr (Transmit::verdict != Verdict::forwarded_l2dsr)
+/// How many bytes of room `t` needs in front of the frame.
+template <class Net, How how>
+LB_INLINE u32 room_for(const Transmit<Net, how>& t) {
+  if constexpr (how == How::encapsulate) return outer_length(t.service.mode, is_v4(t.backend.address));
+  return 0;
+}
+
+/// Rewrites the frame for its next hop. Where `room_for` asks for room, `frame` begins with it and `room` is its length
+/// in bytes. Returns the verdict to count: the transmission's, or internal_table when the frame does not hold what was
+/// decided on.
+template <class F, class Net, How how>
+LB_INLINE Verdict rewrite(const F& frame, const Transmit<Net, how>& t, const Tunnel& tunnel, u32 room) {
+  if constexpr (how == How::translate || how == How::untranslate)
     if (!rewrite_nat(frame, t)) return Verdict::internal_table;
-  auto* first = header_at<MacWord0>(frame, 0);
-  auto* second = header_at<MacWord1>(frame, sizeof(MacWord0));
-  if (!first || !second) return Verdict::internal_table;
-  const MacBits source = load_once(t.egress.mac);
-  first->raw = hop_mac(t.hop) | source << 48;
-  second->raw = static_cast<u32>(source >> 16);
-  return Transmit::verdict;
+  if constexpr (how == How::encapsulate)
+    if (!encapsulate(frame, t, tunnel, room)) return Verdict::internal_table;
+  return write_macs(frame, t.hop, t.egress) ? t.verdict : Verdict::internal_table;
 }
 
 }  // namespace weir

@@ -182,6 +182,11 @@ struct alignas(16) Port {
 };
 static_assert(sizeof(Port) == 16);
 
+/// The tunnel settings that hold now.
+LB_INLINE const Tunnel& present_tunnel(const Globals& globals) {
+  return globals.tunnels[load_once(globals.tunnel) & 1];
+}
+
 LB_INLINE constexpr u32 port_index(u32 ifindex) { return ifindex & (port_count - 1); }
 
 /// Where each table stands in the image, in bytes from its start, and how long the image is.

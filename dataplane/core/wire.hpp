@@ -49,6 +49,7 @@ struct LB_WIRE(4) Ipv4 {
 };
 static_assert(sizeof(Ipv4) == 20);
 
+inline constexpr u16 ipv4_dont_fragment = 0x4000;
 inline constexpr u16 ipv4_more_fragments = 0x2000;
 inline constexpr u16 ipv4_fragment_offset = 0x1fff;
 
@@ -81,6 +82,24 @@ inline constexpr u8 destination_options = 60;
 inline constexpr u8 mobility = 135;
 }  // namespace next_header
 
+/// IANA protocol numbers, in the protocol field of IPv4 and the next header field of IPv6.
+namespace ip_protocol {
+inline constexpr u8 icmp = 1;
+inline constexpr u8 ipv4 = 4;  // IPv4 encapsulated, RFC 2003
+inline constexpr u8 udp = 17;
+inline constexpr u8 ipv6 = 41;  // IPv6 encapsulated, RFC 2473, RFC 4213
+inline constexpr u8 icmp6 = 58;
+}  // namespace ip_protocol
+
+/// RFC 792; RFC 4443, 2.1. What `rest` means depends on the type.
+struct LB_WIRE(4) Icmp {
+  u8 type;
+  u8 code;
+  Be16 checksum;
+  Be32 rest;
+};
+static_assert(sizeof(Icmp) == 8);
+
 /// RFC 9293, 3.1.
 struct LB_WIRE(4) Tcp {
   Be16 source;
@@ -108,6 +127,14 @@ struct LB_WIRE(4) Udp {
   Be16 checksum;
 };
 static_assert(sizeof(Udp) == 8);
+
+/// Generic UDP Encapsulation, variant 0 without optional fields (draft-ietf-intarea-gue-09, 3).
+struct LB_WIRE(4) Gue {
+  u8 control;   // variant, C bit, length of the optional fields in 4-byte units
+  u8 protocol;  // IANA protocol number of what is inside
+  Be16 flags;
+};
+static_assert(sizeof(Gue) == 4);
 
 /// Source and destination port, which TCP and UDP have in the same place.
 struct LB_WIRE(4) Ports {
