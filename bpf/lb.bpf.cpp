@@ -9,6 +9,7 @@
 
 // Plain types only in the global functions: see weir_forget.
 extern "C" {
+weir::u64 weir_flow(xdp_md* context);
 weir::u64 weir_icmp(xdp_md* context, weir::u32 where);
 weir::u32 weir_too_big(xdp_md* context, weir::u32 where, weir::u32 length, weir::u32 mtu, weir::u32 service);
 weir::u32 weir_clamp(xdp_md* context, weir::u32 transport, weir::u32 mss);
@@ -20,7 +21,14 @@ namespace weir::bpf {
 struct Fate {
   u32 action;
   u32 bytes;
+  u32 control = 0;  // where decide_icmp() is to go on, as place_of() says; 0: nowhere
 };
+
+/// A verdict and a fate in the one number that a global function can return: the verdict, the action from bit 8, the
+/// control message's place from bit 16, the bytes from bit 32.
+LB_INLINE u64 packed(Verdict verdict, const Fate& fate) {
+  return static_cast<u64>(verdict) | u64{fate.action & 0xff} << 8 | u64{fate.control} << 16 | u64{fate.bytes} << 32;
+}
 
 LB_INLINE void add(Counters* counters, u32 bytes, bool forward, bool syn) {
   if (!counters) return;
@@ -77,12 +85,11 @@ struct Sender {
         weir_too_big(frame.context, place_of(request), request.length, request.mtu, request.service_id));
   }
 
+  // The entry goes on with it once this function's stack is free: two frames of this size are more than BPF permits.
   template <class Net>
   LB_INLINE Verdict operator()(const ControlMessage<Net>& message) const {
-    const u64 outcome = weir_icmp(frame.context, place_of(message));
-    fate.action = static_cast<u32>(outcome >> 8) & 0xff;
-    fate.bytes = static_cast<u32>(outcome >> 32);
-    return static_cast<Verdict>(outcome & 0xff);
+    fate.control = place_of(message);
+    return Verdict::internal_table;
   }
 };
 
@@ -95,7 +102,7 @@ LB_INLINE u64 control(xdp_md* context, u8* tables_image, u32 network) {
   Fate fate{XDP_TX, static_cast<u32>(frame.end - frame.begin)};
   const Verdict verdict =
       decide_icmp(frame, tables, ControlMessage<Net>{network}, context->ingress_ifindex, Sender{frame, tables, fate});
-  return static_cast<u64>(verdict) | u64{fate.action & 0xff} << 8 | u64{fate.bytes} << 32;
+  return packed(verdict, fate);
 }
 
 template <class Net>
@@ -105,21 +112,18 @@ LB_INLINE Verdict tell_too_big(xdp_md* context, u8* tables_image, const TooBig<N
 }
 
 LB_INLINE int run(xdp_md* context) {
-  const XdpFrame frame(context);
-  u8* const tables_image = image();
-  if (!tables_image) return XDP_ABORTED;  // cannot be: element 0 of an array map of one element
-  const KernelTables tables{context, tables_image};
-  Fate fate{XDP_DROP, static_cast<u32>(frame.end - frame.begin)};
-  const Verdict verdict = decide(frame, tables, context->ingress_ifindex, Sender{frame, tables, fate});
+  u64 outcome = weir_flow(context);
+  if (const u32 where = static_cast<u32>(outcome >> 16) & 0xffff) outcome = weir_icmp(context, where);
+  const auto verdict = static_cast<Verdict>(outcome & 0xff);
   if (auto* counters = lookup<VerdictCounters>(weir_verdicts, static_cast<u32>(verdict))) {
     counters->packets += 1;
-    counters->bytes += fate.bytes;
+    counters->bytes += outcome >> 32;
   }
   switch (action_of(verdict)) {
     case Action::pass:
       return XDP_PASS;
     case Action::transmit:
-      return static_cast<int>(fate.action);
+      return static_cast<int>(outcome >> 8 & 0xff);
     case Action::drop:
       break;
   }
@@ -128,8 +132,19 @@ LB_INLINE int run(xdp_md* context) {
 
 }  // namespace weir::bpf
 
-/// Decides on a control message whose IP header is at `where`: the verdict, the XDP action (from bit 8) and the bytes
-/// to count (from bit 32).
+/// Decides on a frame and sends it on, unless it is a control message. Returns what packed() says.
+extern "C" [[gnu::noinline]] weir::u64 weir_flow(xdp_md* context) {
+  using namespace weir;
+  const bpf::XdpFrame frame(context);
+  bpf::Fate fate{XDP_DROP, static_cast<u32>(frame.end - frame.begin)};
+  u8* const image = bpf::image();
+  if (!image) return bpf::packed(Verdict::internal_table, fate);  // cannot be: element 0 of an array map of one element
+  const bpf::KernelTables tables{context, image};
+  const Verdict verdict = decide(frame, tables, context->ingress_ifindex, bpf::Sender{frame, tables, fate});
+  return bpf::packed(verdict, fate);
+}
+
+/// Decides on a control message whose IP header is at `where`. Returns what packed() says.
 extern "C" [[gnu::noinline]] weir::u64 weir_icmp(xdp_md* context, weir::u32 where) {
   using namespace weir;
   u8* const tables = bpf::image();

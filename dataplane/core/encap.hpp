@@ -10,6 +10,10 @@
 
 namespace weir {
 
+// Keeps every offset of a header in the first bytes as it is; the bound that is left to a verifier.
+inline constexpr u32 outer_mask = 0x7f;
+static_assert(max_network + outer6_length + gue_length <= outer_mask);
+
 inline constexpr u8 outer_ttl = 64;  // RFC 1700's recommended default
 
 /// Source and destination MAC addresses; false when the frame is too short for them.
@@ -35,7 +39,8 @@ LB_INLINE bool move_link(const F& frame, u32 network, u32 room, Be16 type) {
     if (!from || !to) return false;
     to->raw = from->raw;
   }
-  auto* to = header_at<Be16>(frame, network - static_cast<u32>(sizeof(Be16)));
+  // The mask changes nothing; it keeps a verifier from taking the difference for a negative one.
+  auto* to = header_at<Be16>(frame, (network - static_cast<u32>(sizeof(Be16))) & network_mask);
   if (!to) return false;
   *to = type;
   return true;
@@ -129,7 +134,7 @@ template <class F, class T>
 LB_INLINE bool encapsulate(const F& frame, const T& t, const Tunnel& tunnel, u32 room) {
   using Net = typename T::Network;
   const u32 network = t.packet.network;
-  auto* inner = header_at<typename IpHeader<Net>::Type>(frame, network + room);
+  auto* inner = header_at<typename IpHeader<Net>::Type>(frame, (network + room) & outer_mask);
   if (!inner) return false;
   const u8 inner_protocol = Net::v6 ? ip_protocol::ipv6 : ip_protocol::ipv4;
   const bool gue = t.service.mode == Mode::gue;
@@ -138,7 +143,9 @@ LB_INLINE bool encapsulate(const F& frame, const T& t, const Tunnel& tunnel, u32
                     static_cast<u16>(gue ? length + gue_length : length), flow_spread(t.hash)};
   const bool v4 = is_v4(t.backend.address);
   if (!move_link(frame, network, room, v4 ? ether_type::ipv4 : ether_type::ipv6)) return false;
-  if (gue && !write_gue(frame, network + room - gue_length, tunnel, outer.spread, inner_protocol, length)) return false;
+  if (gue &&
+      !write_gue(frame, (network + room - gue_length) & outer_mask, tunnel, outer.spread, inner_protocol, length))
+    return false;
   return v4 ? write_outer4(frame, network, tunnel, t.backend.address, outer)
             : write_outer6(frame, network, tunnel, t.backend.address, outer);
 }

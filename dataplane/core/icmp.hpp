@@ -78,6 +78,7 @@ LB_INLINE Verdict forward_error(const T& tables, const Globals& globals, const P
                                 const Quoted<Net>& quoted, u32 service_id, const Send& send) {
   const Service* service = tables.service(service_id);
   if (!service) return Verdict::internal_table;
+  if (is_martian(packet.net)) return Verdict::martian_source;
   const u32 ports = quoted.ports >> 16 | quoted.ports << 16;
   const Pick p = pick(tables, globals, *service, reversed(quoted.net), ports, quoted.protocol);
   if (!p.row_exists) return Verdict::internal_table;

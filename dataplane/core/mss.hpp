@@ -14,6 +14,11 @@ inline constexpr u8 no_operation = 1;
 inline constexpr u8 maximum_segment_size = 2;
 }  // namespace tcp_option
 
+/// A 16-bit value that starts anywhere.
+struct OptionValue {
+  u8 byte[2];
+};
+
 /// Lowers the MSS option of the TCP header at `transport` to `mss` bytes and mends the checksum. A header without the
 /// option, or with options that do not parse, stays as it is: without one the receiver assumes 536 or 1220 bytes.
 template <class F>
@@ -38,14 +43,13 @@ LB_INLINE void clamp_mss(const F& frame, u32 transport, u16 mss) {
       if (at > 60) return;
       continue;
     }
-    u8* const value = header_at<u8>(frame, transport + at + 2);
-    const auto* second = header_at<u8>(frame, transport + at + 3);
-    auto* header = header_at<Tcp>(frame, transport);
-    if (*length != 4 || !value || !second || !header) return;
-    const u16 offered = static_cast<u16>(u32{*value} << 8 | *second);
+    auto* value = header_at<OptionValue>(frame, transport + at + 2);
+    if (*length != 4 || !value) return;
+    const u16 offered = static_cast<u16>(u32{value->byte[0]} << 8 | value->byte[1]);
     if (offered <= mss) return;
-    value[0] = static_cast<u8>(mss >> 8);
-    value[1] = static_cast<u8>(mss);
+    *value = {{static_cast<u8>(mss >> 8), static_cast<u8>(mss)}};
+    auto* header = header_at<Tcp>(frame, transport);
+    if (!header) return;
     // The option may lie across two words of the sum; a swap of bytes swaps the sum's bytes (RFC 1071, 2B).
     const u16 delta = replace_delta(offered, mss);
     const u16 lying = (at & 1) ? delta : __builtin_bswap16(delta);
