@@ -14,8 +14,8 @@
 #include "control/model/plan.hpp"
 #include "control/model/result.hpp"
 #include "control/model/settings.hpp"
+#include "control/table/address_book.hpp"
 #include "control/table/allocator.hpp"
-#include "control/table/index_writer.hpp"
 
 namespace weir::table {
 
@@ -65,18 +65,16 @@ class Publisher {
   Result<> write_rows(const model::Service& service, Placed& placed);
   void withdraw_service(u32 id);
   void withdraw_backend(u32 id);
-  void retain_vip(const Ip& vip);
-  void release_vip(const Ip& vip);
+  [[nodiscard]] VipState state_of(const Ip& vip) const;
 
   TableMemory& memory_;
   model::Seed seed_;
   Surroundings around_;
-  IndexWriter index_;
+  AddressBook book_;
   IdPool service_ids_;
   IdPool backend_ids_;
   RowPool row_pool_;
   std::map<std::string, Placed> placed_;
-  std::map<std::string, u32> vip_uses_;                    // address's text -> services
   std::unordered_multimap<std::string, u32> backends_at_;  // address's text -> backend ids
   std::map<u32, std::map<std::string, u32>> adopted_;      // service id -> its backends, as in Placed; until settle()
 };
