@@ -12,6 +12,7 @@
 #include "control/daemon/reachability.hpp"
 #include "control/model/text.hpp"
 #include "control/table/records.hpp"
+#include "control/table/tunnel.hpp"
 
 namespace weir::daemon {
 namespace {
@@ -97,12 +98,14 @@ Result<> FastPath::open_engine(const model::Seed& seed) {
                 "remove the fast path first: lbd --detach",
                 pin_dir_);
   }
+  table::write_tunnel(engine_->memory(), settings_.tunnel);
+  store_once(engine_->memory().globals->icmp_rate, settings_.icmp_rate);
   publisher_ = std::make_unique<table::Publisher>(
       engine_->memory(), seed,
       table::Surroundings{.hop_of =
                               [this](const Ip& address) {
                                 const auto hop = watcher_->current(address);
-                                return hop ? hop_of(*hop) : 0;
+                                return hop ? hop_of(*hop) : table::Hop{};
                               },
                           .is_local = [this](const Ip& address) { return watcher_->is_local(address); },
                           .service_given = [this](u32 id) { engine_->counting().reset_service(id); },
@@ -201,9 +204,9 @@ const Interface* FastPath::attached_to(int ifindex) const {
   return nullptr;
 }
 
-u64 FastPath::hop_of(const net::NextHop& hop) const {
-  if (hop.state != net::HopState::resolved || !attached_to(hop.ifindex)) return 0;
-  return hop_word(hop.mac, port_index(static_cast<u32>(hop.ifindex)));
+table::Hop FastPath::hop_of(const net::NextHop& hop) const {
+  if (hop.state != net::HopState::resolved || !attached_to(hop.ifindex)) return {0, hop.mtu};
+  return {hop_word(hop.mac, port_index(static_cast<u32>(hop.ifindex))), hop.mtu};
 }
 
 void FastPath::check_reachable(const Ip& backend, Mode mode, std::function<void(Result<>)> done) {

@@ -257,9 +257,21 @@ void Publisher::set_local(const Ip& vip, bool local) {
   book_.set_local(vip, local ? VipState::local : VipState::foreign);
 }
 
-void Publisher::set_hop(const Ip& backend, u64 hop) {
+void Publisher::set_hop(const Ip& backend, const Hop& hop) {
   auto [at, end] = backends_at_.equal_range(model::to_text(backend));
-  for (; at != end; ++at) store_once(memory_.backends[at->second].hop, hop);
+  for (; at != end; ++at) {
+    Backend& record = memory_.backends[at->second];
+    const u32 mtu = backend_mtu(hop.mtu, record.mode, record.address);
+    // While a hop is not resolved the MTU beside it is not looked at, so it is then that it may be anything.
+    const bool was_open = (record.hop & hop_resolved) != 0;
+    const bool opens = (hop.word & hop_resolved) != 0;
+    const bool mtu_first = !was_open || (opens && mtu < record.mtu);
+    if (mtu_first) store_once(record.mtu, mtu);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    store_once(record.hop, hop.word);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!mtu_first) store_once(record.mtu, mtu);
+  }
 }
 
 const Placed* Publisher::placed(const std::string& service) const {

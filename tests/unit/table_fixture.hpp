@@ -61,7 +61,9 @@ class Bed {
         memory(), seed,
         table::Surroundings{[this](const Ip& address) {
                               const auto set = hops.find(model::to_text(address));
-                              return set == hops.end() ? hop_word(backend_mac, port_index(egress)) : set->second;
+                              const u64 word =
+                                  set == hops.end() ? hop_word(backend_mac, port_index(egress)) : set->second;
+                              return table::Hop{word, mtu};
                             },
                             [this](const Ip& address) { return local.contains(model::to_text(address)); },
                             [this](u32 id) { services_given.push_back(id); },
@@ -111,12 +113,23 @@ class Bed {
   u32 answer_at(const std::string& address, u16 port, u8 protocol = 6) {
     return look_up(KeyKind::answer, address, port, protocol);
   }
+  u32 fragments_at(const std::string& address, u8 protocol = 6) {
+    return look_up(KeyKind::fragment, address, 0, protocol);
+  }
+  u32 answer_fragments_at(const std::string& address, u8 protocol = 6) {
+    return look_up(KeyKind::answer_fragment, address, 0, protocol);
+  }
+  bool expected(const std::string& address) {
+    const u32 bit = address_bit(address_word(ip(address)), memory().globals->filter_shift);
+    return memory().filter[bit / 64] >> bit % 64 & 1;
+  }
   u32 vip_at(const std::string& address) { return look_up(KeyKind::vip, address, 0, 0); }
 
   TableMemory& memory() { return tables_.memory(); }
   table::Publisher& publisher() { return *publisher_; }
 
   std::map<std::string, u64> hops;  // by the address's text; resolved where nothing is set
+  u32 mtu = 1500;                   // on the way to every backend
   std::set<std::string> local;
   Route route{Verdict::returned_nat, hop_word(gateway_mac, port_index(egress))};
   std::vector<u32> services_given, backends_given;
