@@ -13,7 +13,7 @@
 #include "control/model/text.hpp"
 #include "control/table/publisher.hpp"
 #include "control/table/records.hpp"
-#include "dataplane/core/rewrite.hpp"
+#include "dataplane/memory/host_engine.hpp"
 #include "tests/support/frames.hpp"
 
 namespace weir::testing {
@@ -90,12 +90,11 @@ class Bed {
   }
   /// What the fast path makes of `frame`; rewrites it.
   Verdict send(Bytes& frame) {
-    const Frame bytes{frame.data(), frame.data() + frame.size()};
-    left_by = 0;
-    return decide(bytes, view(), ingress, [&](const auto& t) {
-      left_by = t.egress.ifindex;
-      return rewrite(bytes, t);
-    });
+    const HostEngine engine(memory(), [this](const Ip&, const Ip&, u32) { return route; });
+    Outcome outcome = engine.run(frame, ingress);
+    left_by = outcome.egress;
+    frame = std::move(outcome.frame);
+    return outcome.verdict;
   }
   Verdict verdict_of(Bytes frame) { return send(frame); }
 
