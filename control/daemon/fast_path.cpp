@@ -9,9 +9,12 @@
 #include <set>
 #include <utility>
 
+#include "control/daemon/mtu_warnings.hpp"
 #include "control/daemon/reachability.hpp"
 #include "control/model/text.hpp"
+#include "control/table/ports.hpp"
 #include "control/table/records.hpp"
+#include "control/table/tunnel.hpp"
 
 namespace weir::daemon {
 namespace {
@@ -102,13 +105,15 @@ Result<> FastPath::open_engine(const model::Seed& seed) {
       table::Surroundings{.hop_of =
                               [this](const Ip& address) {
                                 const auto hop = watcher_->current(address);
-                                return hop ? hop_of(*hop) : 0;
+                                return hop ? hop_of(*hop) : table::Hop{};
                               },
                           .is_local = [this](const Ip& address) { return watcher_->is_local(address); },
                           .service_given = [this](u32 id) { engine_->counting().reset_service(id); },
                           .backend_given = [this](u32 id) { engine_->counting().reset_backend(id); }});
   for (Interface& interface : interfaces_)
     if (auto entered = enter(interface, *watcher_->link(interface.name)); !entered) return entered;
+  table::write_tunnel(engine_->memory(), settings_.tunnel);
+  store_once(engine_->memory().globals->icmp_rate, settings_.icmp_rate);
   events_.assign(::dup(engine_->event_fd()));
   wait_for_events();
   return {};
@@ -122,9 +127,7 @@ Result<> FastPath::enter(Interface& interface, const net::Link& link) {
       return fail(Fault::invalid, "interfaces {} and {} have indexes {} and {}, equal modulo {}: recreate one of them",
                   other.name, interface.name, other.ifindex, ifindex, port_count);
   interface.ifindex = link.ifindex;
-  Port& port = engine_->memory().ports[index];
-  store_once(port.mac, link.mac);
-  store_once(port.ifindex, ifindex);
+  table::enter_port(engine_->memory(), ifindex, link.mac);
   return as_result(engine_->add_device(index, ifindex));
 }
 
@@ -156,16 +159,15 @@ Result<> FastPath::go_live() {
   };
   for (const std::string& name : pinned)
     if (!configured(name)) bpf::detach(name, pin_dir_);
-  for (u32 index = 0; index < port_count; ++index)
-    if (const Port& port = engine_->memory().ports[index];
-        port.ifindex != 0 && !attached_to(static_cast<int>(port.ifindex)))
-      leave(port.ifindex);
+  std::vector<u32> present;
+  for (const Interface& interface : interfaces_) present.push_back(static_cast<u32>(interface.ifindex));
+  for (const u32 ifindex : table::stale_ports(engine_->memory(), present)) leave(ifindex);
   live_ = true;
   return {};
 }
 
 void FastPath::leave(u32 ifindex) {
-  store_once(engine_->memory().ports[port_index(ifindex)].ifindex, 0U);
+  table::leave_port(engine_->memory(), ifindex);
   engine_->remove_device(port_index(ifindex));
 }
 
@@ -201,9 +203,9 @@ const Interface* FastPath::attached_to(int ifindex) const {
   return nullptr;
 }
 
-u64 FastPath::hop_of(const net::NextHop& hop) const {
-  if (hop.state != net::HopState::resolved || !attached_to(hop.ifindex)) return 0;
-  return hop_word(hop.mac, port_index(static_cast<u32>(hop.ifindex)));
+table::Hop FastPath::hop_of(const net::NextHop& hop) const {
+  if (hop.state != net::HopState::resolved || !attached_to(hop.ifindex)) return {0, hop.mtu};
+  return {hop_word(hop.mac, port_index(static_cast<u32>(hop.ifindex))), hop.mtu};
 }
 
 void FastPath::check_reachable(const Ip& backend, Mode mode, std::function<void(Result<>)> done) {
@@ -247,12 +249,14 @@ void FastPath::wait_for_events() {
 }
 
 std::vector<std::string> FastPath::warnings() const {
-  std::vector<std::string> all;
+  std::vector<std::string> all = tunnel_mtu_warnings(engine_->memory());
   bool nat[2] = {false, false};  // IPv4, IPv6
   for (const Backend& backend : engine_->memory().backends)
     if (backend.in_use != 0 && backend.mode == Mode::nat) nat[is_v4(backend.address) ? 0 : 1] = true;
   for (const Interface& interface : interfaces_) {
     if (!interface.warning.empty()) all.push_back(interface.warning);
+    if (const auto link = watcher_->link(interface.ifindex))
+      if (std::string warning = link_mtu_warning(*link); !warning.empty()) all.push_back(std::move(warning));
     for (const bool v6 : {false, true})
       if (nat[v6 ? 1 : 0] && interface.ifindex != 0 && forwarding_is_off(interface.name, v6))
         all.push_back(fmt::format("mode nat needs the kernel's forwarding on {}: sysctl -w net.{}.conf.{}.forwarding=1",

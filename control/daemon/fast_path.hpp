@@ -62,7 +62,7 @@ class FastPath {
   Result<> enter(Interface& interface, const net::Link& link);
   Result<> attach(Interface& interface);
   void leave(u32 ifindex);
-  [[nodiscard]] u64 hop_of(const net::NextHop& hop) const;
+  [[nodiscard]] table::Hop hop_of(const net::NextHop& hop) const;
   [[nodiscard]] const Interface* attached_to(int ifindex) const;
   void on_link(const net::Link& link);
   void wait_for_events();

@@ -25,7 +25,7 @@ struct NextHop {
   Ip gateway{};                ///< the neighbour: the gateway, or the address itself when on-link
   bool on_link = false;        ///< gateway == the address itself
   MacBits mac = 0;             ///< the neighbour's MAC; 0 unless resolved
-  u32 mtu = 0;  ///< longest IP datagram in bytes: the route's metric if it has one, else the link's; 0: no route
+  u32 mtu = 0;  ///< longest IP datagram in bytes: the lesser of the link's and the route's, if it has one; 0: no route
   friend bool operator==(const NextHop&, const NextHop&) = default;
 };
 

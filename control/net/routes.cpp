@@ -9,6 +9,17 @@ namespace weir::net {
 
 namespace {
 
+/// The MTU nested in RTA_METRICS; 0 where there is none.
+u32 read_mtu(const nlattr* metrics) {
+  u32 mtu = 0;
+  const auto take = [](const nlattr* metric, void* into) {
+    if (mnl_attr_get_type(metric) == RTAX_MTU) *static_cast<u32*>(into) = read_u32(metric);
+    return MNL_CB_OK;
+  };
+  if (metrics != nullptr) mnl_attr_parse_nested(metrics, take, &mtu);
+  return mtu;
+}
+
 Route read_route(const nlmsghdr* message, const Ip& target) {
   const auto* header = family_header<rtmsg>(message);
   if (message->nlmsg_type != RTM_NEWROUTE || header == nullptr) return {};
@@ -20,6 +31,7 @@ Route read_route(const nlmsghdr* message, const Ip& target) {
   if (attribute[RTA_ENCAP] != nullptr) route.kind = Route::Kind::encapsulated;
   if (const auto gateway = read_address(attribute[RTA_GATEWAY])) route.gateway = *gateway;
   if (const auto gateway = read_via(attribute[RTA_VIA])) route.gateway = *gateway;
+  route.mtu = read_mtu(attribute[RTA_METRICS]);
   return route.ifindex > 0 ? route : Route{};
 }
 

@@ -17,6 +17,7 @@ struct Route {
   Kind kind = Kind::none;
   int ifindex = 0;
   Ip gateway{};  ///< the target itself when on-link; may be IPv6 for an IPv4 target (RTA_VIA)
+  u32 mtu = 0;   ///< the route's metric, or the path MTU that the kernel has learned, in bytes; 0: the link's
 };
 
 /// The route the kernel would take now for a packet of its own; of several next hops the one that it picks.

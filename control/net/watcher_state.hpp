@@ -56,6 +56,7 @@ class Watcher::State : public std::enable_shared_from_this<State> {
     NextHop reported;  ///< what the owner knows
     bool to_report = false;
     Neighbour* neighbour = nullptr;  ///< null unless the route leads to one
+    u32 route_mtu = 0;               ///< as in Route
     std::vector<std::shared_ptr<Waiter>> waiters;
   };
 
@@ -71,6 +72,7 @@ class Watcher::State : public std::enable_shared_from_this<State> {
   void find_hop(Target& target);
   void lead_to(Target& target, const NeighbourKey& key);
   void leave_neighbour(Target& target);
+  [[nodiscard]] static u32 mtu_of(const Target& target, const std::optional<Link>& link);
   void settle(Target& target, NextHop hop);
   void settle_from_neighbour(Target& target);
   void answer_waiters(Target& target);

@@ -99,6 +99,7 @@ void Watcher::State::find_hop(Target& target) {
     return;
   }
   if (!links_.find(route.ifindex)) links_.read_one(questions_, route.ifindex, changes_);
+  target.route_mtu = route.mtu;
   if (route.kind == Route::Kind::encapsulated || !links_.is_ethernet(route.ifindex)) {
     leave_neighbour(target);
     const auto link = links_.find(route.ifindex);
@@ -106,7 +107,8 @@ void Watcher::State::find_hop(Target& target) {
                     .ifindex = route.ifindex,
                     .interface = link ? link->name : std::string(),
                     .gateway = route.gateway,
-                    .on_link = route.gateway == target.address});
+                    .on_link = route.gateway == target.address,
+                    .mtu = mtu_of(target, link)});
     return;
   }
   lead_to(target, {route.gateway, route.ifindex});
@@ -137,7 +139,15 @@ void Watcher::State::settle_from_neighbour(Target& target) {
                   .interface = link ? link->name : std::string(),
                   .gateway = neighbour.key.address,
                   .on_link = neighbour.key.address == target.address,
-                  .mac = state == HopState::resolved ? neighbour.life.mac() : 0});
+                  .mac = state == HopState::resolved ? neighbour.life.mac() : 0,
+                  .mtu = mtu_of(target, link)});
+}
+
+// A metric above the link's MTU promises what the interface will not send.
+u32 Watcher::State::mtu_of(const Target& target, const std::optional<Link>& link) {
+  const u32 link_mtu = link ? link->mtu : 0;
+  return target.route_mtu == 0 || link_mtu == 0 ? std::max(target.route_mtu, link_mtu)
+                                                : std::min(target.route_mtu, link_mtu);
 }
 
 void Watcher::State::settle(Target& target, NextHop hop) {

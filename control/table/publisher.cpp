@@ -25,9 +25,10 @@ auto take_rested(const Take& take) {
   return taken;
 }
 
-Key service_key(const Service& s) { return {s.vip, key_word(KeyKind::service, static_cast<u8>(s.protocol), s.port)}; }
-Key answer_key(const Backend& b) { return {b.address, key_word(KeyKind::answer, static_cast<u8>(b.protocol), b.port)}; }
-Key vip_key(const Ip& vip) { return {vip, key_word(KeyKind::vip, 0, Be16{0})}; }
+/// Whether both are the same service to a packet and to a backend's answer.
+bool same_place(const Service& a, const Service& b) {
+  return a.vip == b.vip && a.port == b.port && a.protocol == b.protocol && a.mode == b.mode;
+}
 
 std::string endpoint_text(const Backend& b) { return model::to_text(model::Endpoint{b.address, to_host(b.port)}); }
 
@@ -37,7 +38,7 @@ Publisher::Publisher(TableMemory& memory, const model::Seed& seed, Surroundings 
     : memory_(memory),
       seed_(seed),
       around_(std::move(surroundings)),
-      index_(memory),
+      book_(memory),
       service_ids_(static_cast<u32>(memory.services.size())),
       backend_ids_(static_cast<u32>(memory.backends.size())),
       row_pool_(static_cast<u32>(memory.rows.size())) {
@@ -50,7 +51,7 @@ void Publisher::adopt() {
     if (record.in_use == 0) continue;
     service_ids_.reserve(id);
     row_pool_.reserve(table_first_row(record.table), 1U << table_log2_rows(record.table));
-    retain_vip(record.vip);
+    book_.adopt_service(id, state_of(record.vip));
     adopted_[id];
   }
   for (u32 id = 1; id < memory_.backends.size(); ++id) {
@@ -58,6 +59,7 @@ void Publisher::adopt() {
     if (record.in_use == 0) continue;
     backend_ids_.reserve(id);
     backends_at_.emplace(model::to_text(record.address), id);
+    book_.adopt_backend(id);
     // A daemon that was killed between a service's backends and the service itself leaves backends of nobody.
     if (const auto service = adopted_.find(record.service); service != adopted_.end())
       service->second.emplace(endpoint_text(record), id);
@@ -88,7 +90,7 @@ Result<> Publisher::apply(const model::Plan& plan) {
 
 void Publisher::take_over(const model::Service& service, Placed& placed) {
   const Service wanted = service_record(service, 0);
-  const u32 id = index_.get(service_key(wanted));
+  const u32 id = book_.service_at(wanted);
   const auto found = adopted_.find(id);
   if (found == adopted_.end() || memory_.services[id].mode != service.mode) return;
   placed.id = id;
@@ -106,8 +108,7 @@ Result<> Publisher::put(const model::Service& service) {
   u32 outgoing = 0;
   std::map<std::string, u32> outgoing_backends;
   if (placed.id != 0) {
-    const Service& record = memory_.services[placed.id];
-    if (!(service_key(record) == service_key(service_record(service, 0))) || record.mode != service.mode) {
+    if (!same_place(memory_.services[placed.id], service_record(service, 0))) {
       outgoing = placed.id;
       outgoing_backends = std::move(placed.backends);
       placed = Placed{};
@@ -125,6 +126,7 @@ Result<> Publisher::put(const model::Service& service) {
     record.in_use = 0;
     memory_.services[*id] = record;
     std::atomic_thread_fence(std::memory_order_seq_cst);
+    book_.set_hash(*id, service.hash, {});
   }
   const std::map<std::string, u32> before = placed.backends;
   auto written = add_backends(service, placed);
@@ -136,8 +138,7 @@ Result<> Publisher::put(const model::Service& service) {
     return written;
   }
   if (fresh) {
-    retain_vip(service.vip.address);
-    if (!index_.put(service_key(memory_.services[placed.id]), placed.id))
+    if (!book_.add_service(placed.id, state_of(service.vip.address)))
       return fail(Fault::internal, "no room for service \"{}\": the index is full", service.name);
   }
   drop_absent(service, placed);
@@ -162,7 +163,7 @@ Result<> Publisher::add_backends(const model::Service& service, Placed& placed) 
     std::atomic_thread_fence(std::memory_order_seq_cst);
     backends_at_.emplace(model::to_text(backend.endpoint.address), *id);
     placed.backends.emplace(endpoint, *id);
-    if (service.mode == Mode::nat && !index_.put(answer_key(memory_.backends[*id]), *id))
+    if (!book_.add_backend(*id))
       return fail(Fault::internal, "no room for {}/{}: the index is full", service.name, backend.name);
   }
   return {};
@@ -192,11 +193,13 @@ Result<> Publisher::write_rows(const model::Service& service, Placed& placed) {
   }
   std::atomic_thread_fence(std::memory_order_seq_cst);
   Service& record = memory_.services[placed.id];
+  if (service.hash != HashOn::source) book_.set_hash(placed.id, service.hash, placed.backends);
   if (record.in_use == 0)
     record = service_record(service, first);
   else
     store_once(record.table, table_word_of(service, first));
   std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (service.hash == HashOn::source) book_.set_hash(placed.id, service.hash, placed.backends);
   if (moves && placed.rows != 0) row_pool_.give_back(placed.first_row, placed.rows, now());
   placed.first_row = first;
   placed.rows = service.rows;
@@ -222,8 +225,7 @@ void Publisher::remove(const std::string& name) {
 
 void Publisher::withdraw_service(u32 id) {
   Service& record = memory_.services[id];
-  index_.erase(service_key(record), id);
-  release_vip(record.vip);
+  book_.remove_service(id);
   row_pool_.give_back(table_first_row(record.table), 1U << table_log2_rows(record.table), now());
   store_once(record.in_use, 0U);
   service_ids_.give_back(id, now());
@@ -231,7 +233,7 @@ void Publisher::withdraw_service(u32 id) {
 
 void Publisher::withdraw_backend(u32 id) {
   Backend& record = memory_.backends[id];
-  if (record.mode == Mode::nat) index_.erase(answer_key(record), id);
+  book_.remove_backend(id);
   auto [at, end] = backends_at_.equal_range(model::to_text(record.address));
   while (at != end && at->second != id) ++at;
   if (at != end) backends_at_.erase(at);
@@ -244,29 +246,32 @@ void Publisher::settle() {
     withdraw_service(id);
     for (const auto& [endpoint, backend] : backends) withdraw_backend(backend);
   }
+  book_.settle();
 }
 
-void Publisher::retain_vip(const Ip& vip) {
-  if (++vip_uses_[model::to_text(vip)] > 1) return;
-  const VipState state = around_.is_local(vip) ? VipState::local : VipState::foreign;
-  index_.put(vip_key(vip), static_cast<u32>(state));
-}
-
-void Publisher::release_vip(const Ip& vip) {
-  const auto uses = vip_uses_.find(model::to_text(vip));
-  if (uses == vip_uses_.end() || --uses->second > 0) return;
-  vip_uses_.erase(uses);
-  index_.erase(vip_key(vip), index_.get(vip_key(vip)));
+VipState Publisher::state_of(const Ip& vip) const {
+  return around_.is_local(vip) ? VipState::local : VipState::foreign;
 }
 
 void Publisher::set_local(const Ip& vip, bool local) {
-  if (vip_uses_.contains(model::to_text(vip)))
-    index_.put(vip_key(vip), static_cast<u32>(local ? VipState::local : VipState::foreign));
+  book_.set_local(vip, local ? VipState::local : VipState::foreign);
 }
 
-void Publisher::set_hop(const Ip& backend, u64 hop) {
+void Publisher::set_hop(const Ip& backend, const Hop& hop) {
   auto [at, end] = backends_at_.equal_range(model::to_text(backend));
-  for (; at != end; ++at) store_once(memory_.backends[at->second].hop, hop);
+  for (; at != end; ++at) {
+    Backend& record = memory_.backends[at->second];
+    const u32 mtu = backend_mtu(hop.mtu, record.mode, record.address);
+    // While a hop is not resolved the MTU beside it is not looked at, so it is then that it may be anything.
+    const bool was_open = (record.hop & hop_resolved) != 0;
+    const bool opens = (hop.word & hop_resolved) != 0;
+    const bool mtu_first = !was_open || (opens && mtu < record.mtu);
+    if (mtu_first) store_once(record.mtu, mtu);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    store_once(record.hop, hop.word);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!mtu_first) store_once(record.mtu, mtu);
+  }
 }
 
 const Placed* Publisher::placed(const std::string& service) const {

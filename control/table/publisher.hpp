@@ -14,14 +14,15 @@
 #include "control/model/plan.hpp"
 #include "control/model/result.hpp"
 #include "control/model/settings.hpp"
+#include "control/table/address_book.hpp"
 #include "control/table/allocator.hpp"
-#include "control/table/index_writer.hpp"
+#include "control/table/records.hpp"
 
 namespace weir::table {
 
 /// What the publisher asks the rest of the daemon.
 struct Surroundings {
-  std::function<u64(const Ip& address)> hop_of;              ///< as in weir::Backend; 0 when unknown
+  std::function<Hop(const Ip& address)> hop_of;
   std::function<bool(const Ip& address)> is_local;           ///< the host owns the address
   std::function<void(u32 id)> service_given, backend_given;  ///< an id begins a new life: its counters restart
 };
@@ -49,7 +50,8 @@ class Publisher {
   /// Ends the take-over: removes what an earlier daemon had published and nobody has asked for.
   void settle();
 
-  void set_hop(const Ip& backend, u64 hop);
+  /// The way to an address has changed. A packet that meets both stores halfway is not sent where it does not fit.
+  void set_hop(const Ip& backend, const Hop& hop);
   void set_local(const Ip& vip, bool local);
 
   [[nodiscard]] const Placed* placed(const std::string& service) const;
@@ -65,18 +67,16 @@ class Publisher {
   Result<> write_rows(const model::Service& service, Placed& placed);
   void withdraw_service(u32 id);
   void withdraw_backend(u32 id);
-  void retain_vip(const Ip& vip);
-  void release_vip(const Ip& vip);
+  [[nodiscard]] VipState state_of(const Ip& vip) const;
 
   TableMemory& memory_;
   model::Seed seed_;
   Surroundings around_;
-  IndexWriter index_;
+  AddressBook book_;
   IdPool service_ids_;
   IdPool backend_ids_;
   RowPool row_pool_;
   std::map<std::string, Placed> placed_;
-  std::map<std::string, u32> vip_uses_;                    // address's text -> services
   std::unordered_multimap<std::string, u32> backends_at_;  // address's text -> backend ids
   std::map<u32, std::map<std::string, u32>> adopted_;      // service id -> its backends, as in Placed; until settle()
 };

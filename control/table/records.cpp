@@ -19,7 +19,13 @@ FlowKeys flow_keys(const model::Seed& seed) {
 }
 
 u64 table_word_of(const model::Service& service, u32 first_row) {
-  return table_word(first_row, static_cast<u32>(std::countr_zero(service.rows)), service.hash);
+  return table_word(first_row, static_cast<u32>(std::countr_zero(service.rows)), service.hash,
+                    static_cast<u16>(service.mss));
+}
+
+u32 backend_mtu(u32 hop_mtu, Mode mode, const Ip& backend) {
+  const u32 outer = outer_length(mode, is_v4(backend));
+  return hop_mtu > outer ? hop_mtu - outer : 0;
 }
 
 Service service_record(const model::Service& service, u32 first_row) {
@@ -33,9 +39,9 @@ Service service_record(const model::Service& service, u32 first_row) {
   return record;
 }
 
-Backend backend_record(const model::Service& service, u32 service_id, const model::Endpoint& backend, u64 hop) {
+Backend backend_record(const model::Service& service, u32 service_id, const model::Endpoint& backend, const Hop& hop) {
   Backend record{};
-  record.hop = hop;
+  record.hop = hop.word;
   record.address = backend.address;
   record.port = to_be(backend.port);
   record.protocol = service.protocol;
@@ -46,6 +52,7 @@ Backend backend_record(const model::Service& service, u32 service_id, const mode
   record.address_delta = replace_delta(vip, address);
   record.transport_delta = replace_delta(vip + to_be(service.vip.port).raw, address + record.port.raw);
   record.in_use = 1;
+  record.mtu = backend_mtu(hop.mtu, service.mode, backend.address);
   return record;
 }
 

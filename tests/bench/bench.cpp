@@ -70,7 +70,7 @@ class Bench {
     engine_ = std::move(*loaded);
     initialise(engine_->memory(), table::flow_keys(seed));
     engine_->memory().ports[port_index(ifindex)] = {0xaa00'0000'0002, ifindex, 0};
-    const u64 hop = hop_word(0x0100'0000'0002, port_index(ifindex));
+    const table::Hop hop{hop_word(0x0100'0000'0002, port_index(ifindex)), 1500};
     publisher_ = std::make_unique<table::Publisher>(
         engine_->memory(), seed,
         table::Surroundings{[hop](const Ip&) { return hop; }, [](const Ip&) { return false; }, [](u32) {}, [](u32) {}});

@@ -152,10 +152,10 @@ class Twins {
 
  private:
   // Backend 1 and 2 by the ingress port, 3 by another one, 4 not resolved.
-  [[nodiscard]] u64 hop_of(const Ip& address) const {
+  [[nodiscard]] table::Hop hop_of(const Ip& address) const {
     const u32 last = __builtin_bswap32(address.word[3]) & 0xff;
-    if (last == 4) return 0;
-    return hop_word(0x1000'0000'0002 + (u64{last} << 40), port_index(last == 3 ? ingress_ + 7 : ingress_));
+    if (last == 4) return {0, 1500};
+    return {hop_word(0x1000'0000'0002 + (u64{last} << 40), port_index(last == 3 ? ingress_ + 7 : ingress_)), 1500};
   }
   [[nodiscard]] Route route(const Ip& client) const {
     const bool v4 = is_v4(client);

@@ -56,7 +56,9 @@ class Node {
     memory.ports[port_index(loopback)] = {0xaa00'0000'0002, loopback, 0};
     publisher_ = std::make_unique<table::Publisher>(
         memory, seed,
-        table::Surroundings{[](const Ip&) { return hop_word(0xb000'0000'0002, port_index(loopback)); },
+        table::Surroundings{[](const Ip&) {
+                              return table::Hop{hop_word(0xb000'0000'0002, port_index(loopback)), 1500};
+                            },
                             [](const Ip&) { return false; }, [](u32) {}, [](u32) {}});
   }
 

@@ -206,7 +206,7 @@ TEST_CASE("a new hop reaches every backend record with that address and no other
                service("dsr", "tcp:203.0.113.20:80", {backend("198.51.100.1:80")}, Mode::l2dsr)});
   const u64 before = hop_word(Bed::backend_mac, Bed::egress);
   const u64 after = hop_word(0x1234'5678'9a02, Bed::ingress);
-  bed.publisher().set_hop(ip("198.51.100.1"), after);
+  bed.publisher().set_hop(ip("198.51.100.1"), {after, 1500});
   u32 reached = 0;
   for (const Backend& record : bed.memory().backends) {
     if (record.in_use == 0) continue;
@@ -256,7 +256,7 @@ TEST_CASE("a second publisher keeps ids and rows of what is wanted again, and se
   CHECK(bed.answer_at("198.51.100.3", 8080) == 0);
   CHECK(bed.service_at("203.0.113.10", 80) == before.id);
   CHECK(in_use(bed) == 4);
-  bed.publisher().set_hop(ip("198.51.100.1"), 0);
+  bed.publisher().set_hop(ip("198.51.100.1"), {});
   CHECK(bed.memory().backends[before.backends.at("198.51.100.1:8080")].hop == 0);
   bed.replace({});
   CHECK(in_use(bed) == 0);

@@ -13,7 +13,7 @@
 #include "control/model/text.hpp"
 #include "control/table/publisher.hpp"
 #include "control/table/records.hpp"
-#include "dataplane/core/rewrite.hpp"
+#include "dataplane/memory/host_engine.hpp"
 #include "tests/support/frames.hpp"
 
 namespace weir::testing {
@@ -61,7 +61,9 @@ class Bed {
         memory(), seed,
         table::Surroundings{[this](const Ip& address) {
                               const auto set = hops.find(model::to_text(address));
-                              return set == hops.end() ? hop_word(backend_mac, port_index(egress)) : set->second;
+                              const u64 word =
+                                  set == hops.end() ? hop_word(backend_mac, port_index(egress)) : set->second;
+                              return table::Hop{word, mtu};
                             },
                             [this](const Ip& address) { return local.contains(model::to_text(address)); },
                             [this](u32 id) { services_given.push_back(id); },
@@ -88,12 +90,11 @@ class Bed {
   }
   /// What the fast path makes of `frame`; rewrites it.
   Verdict send(Bytes& frame) {
-    const Frame bytes{frame.data(), frame.data() + frame.size()};
-    left_by = 0;
-    return decide(bytes, view(), ingress, [&](const auto& t) {
-      left_by = t.egress.ifindex;
-      return rewrite(bytes, t);
-    });
+    const HostEngine engine(memory(), [this](const Ip&, const Ip&, u32) { return route; });
+    Outcome outcome = engine.run(frame, ingress);
+    left_by = outcome.egress;
+    frame = std::move(outcome.frame);
+    return outcome.verdict;
   }
   Verdict verdict_of(Bytes frame) { return send(frame); }
 
@@ -111,12 +112,23 @@ class Bed {
   u32 answer_at(const std::string& address, u16 port, u8 protocol = 6) {
     return look_up(KeyKind::answer, address, port, protocol);
   }
+  u32 fragments_at(const std::string& address, u8 protocol = 6) {
+    return look_up(KeyKind::fragment, address, 0, protocol);
+  }
+  u32 answer_fragments_at(const std::string& address, u8 protocol = 6) {
+    return look_up(KeyKind::answer_fragment, address, 0, protocol);
+  }
+  bool expected(const std::string& address) {
+    const u32 bit = address_bit(address_word(ip(address)), memory().globals->filter_shift);
+    return memory().filter[bit / 64] >> bit % 64 & 1;
+  }
   u32 vip_at(const std::string& address) { return look_up(KeyKind::vip, address, 0, 0); }
 
   TableMemory& memory() { return tables_.memory(); }
   table::Publisher& publisher() { return *publisher_; }
 
   std::map<std::string, u64> hops;  // by the address's text; resolved where nothing is set
+  u32 mtu = 1500;                   // on the way to every backend
   std::set<std::string> local;
   Route route{Verdict::returned_nat, hop_word(gateway_mac, port_index(egress))};
   std::vector<u32> services_given, backends_given;
