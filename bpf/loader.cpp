@@ -17,6 +17,7 @@
 // The skeleton names the types of the program's constants without their namespace.
 using weir::TableOffsets;
 using weir::TableSizes;
+using weir::u32;
 #include "lb.skel.h"
 
 namespace weir::bpf {

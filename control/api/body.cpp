@@ -90,8 +90,9 @@ Result<> not_empty(const json& object, Names names) {
   return {};
 }
 
-// Which row counts are valid is the model's rule; here it only has to be a number that the model can be asked about.
-constexpr u32 any_rows = std::numeric_limits<u32>::max();
+// Which row counts and segment sizes are valid is the model's rule; here they only have to be numbers that the model
+// can be asked about.
+constexpr u32 any_number = std::numeric_limits<u32>::max();
 
 /// The first error among results, if any.
 template <class... Results>
@@ -104,14 +105,15 @@ std::optional<Error> first_error(const Results&... results) {
 }  // namespace
 
 Result<model::AddService> parse_add_service(const std::string& name, std::string_view body) {
-  const auto object = parse_object(body, {"vip", "mode", "hash", "rows"});
+  const auto object = parse_object(body, {"vip", "mode", "hash", "rows", "mss"});
   if (!object) return tl::unexpected(object.error());
   const auto complete = required(*object, {"vip", "mode"});
   const auto vip = text_field(*object, "vip", model::parse_vip);
   const auto mode = text_field(*object, "mode", model::parse_mode);
   const auto hash = text_field(*object, "hash", model::parse_hash);
-  const auto rows = number_field(*object, "rows", any_rows);
-  if (const auto error = first_error(complete, vip, mode, hash, rows)) return tl::unexpected(*error);
+  const auto rows = number_field(*object, "rows", any_number);
+  const auto mss = number_field(*object, "mss", any_number);
+  if (const auto error = first_error(complete, vip, mode, hash, rows, mss)) return tl::unexpected(*error);
 
   model::AddService add;
   add.service.name = name;
@@ -120,17 +122,19 @@ Result<model::AddService> parse_add_service(const std::string& name, std::string
   add.service.mode = **mode;
   add.service.hash = hash->value_or(add.service.hash);
   add.service.rows = rows->value_or(add.service.rows);
+  add.service.mss = mss->value_or(add.service.mss);
   return add;
 }
 
 Result<model::SetService> parse_set_service(const std::string& name, std::string_view body) {
-  const auto object = parse_object(body, {"hash", "rows"});
+  const auto object = parse_object(body, {"hash", "rows", "mss"});
   if (!object) return tl::unexpected(object.error());
-  const auto asked = not_empty(*object, {"hash", "rows"});
+  const auto asked = not_empty(*object, {"hash", "rows", "mss"});
   const auto hash = text_field(*object, "hash", model::parse_hash);
-  const auto rows = number_field(*object, "rows", any_rows);
-  if (const auto error = first_error(asked, hash, rows)) return tl::unexpected(*error);
-  return model::SetService{name, *hash, *rows};
+  const auto rows = number_field(*object, "rows", any_number);
+  const auto mss = number_field(*object, "mss", any_number);
+  if (const auto error = first_error(asked, hash, rows, mss)) return tl::unexpected(*error);
+  return model::SetService{name, *hash, *rows, *mss};
 }
 
 Result<model::AddBackend> parse_add_backend(const std::string& service, const std::string& name,

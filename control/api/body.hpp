@@ -10,9 +10,9 @@
 
 namespace weir::api {
 
-/// {"vip", "mode"} required, {"hash", "rows"} optional.
+/// {"vip", "mode"} required, {"hash", "rows", "mss"} optional.
 [[nodiscard]] Result<model::AddService> parse_add_service(const std::string& name, std::string_view body);
-/// At least one of {"hash", "rows"}.
+/// At least one of {"hash", "rows", "mss"}.
 [[nodiscard]] Result<model::SetService> parse_set_service(const std::string& name, std::string_view body);
 /// {"address"} required, {"weight", "admin"} optional; `name` "-" leaves the name to the model.
 [[nodiscard]] Result<model::AddBackend> parse_add_backend(const std::string& service, const std::string& name,

@@ -14,6 +14,8 @@ namespace {
 
 using model::Field;
 
+constexpr u32 most_icmp_rate = 1'000'000;
+
 Result<model::Attach> parse_attach(std::string_view text) {
   if (text == "automatic") return model::Attach::automatic;
   if (text == "native") return model::Attach::native;
@@ -24,7 +26,17 @@ Result<model::Attach> parse_attach(std::string_view text) {
 Result<std::string> parse_listen(std::string_view text) {
   auto endpoint = model::parse_endpoint(text);
   if (!endpoint) return tl::unexpected(std::move(endpoint.error()));
+  if (endpoint->port == 0) return fail(Fault::invalid, "\"{}\" has port 0; write 1 to 65535", text);
   return std::string(text);
+}
+
+template <bool v4>
+Result<model::Prefix> parse_source(std::string_view text) {
+  auto prefix = model::parse_prefix(text);
+  if (!prefix) return prefix;
+  if (const std::string why = model::tunnel_source_fault(*prefix, v4); !why.empty())
+    return fail(Fault::invalid, "{}", why);
+  return prefix;
 }
 
 void read_interfaces(Reader& reader, const toml::table& root, model::Settings& settings) {
@@ -57,6 +69,14 @@ model::Settings read_settings(Reader& reader, const toml::table& root) {
     backends = reader.integer(*limits, "backends", 1, 1U << 20).value_or(backends);
     rows = reader.integer(*limits, "rows", 1U << 8, 1U << 26).value_or(rows);
   }
+  settings.icmp_rate = reader.integer(root, "icmp-rate", 0, most_icmp_rate).value_or(settings.icmp_rate);
+  if (const toml::table* tunnel = reader.table(root, "tunnel")) {
+    reader.only(*tunnel, {"source4", "source6", "gue-port"});
+    settings.tunnel.source4 = reader.parsed(*tunnel, "source4", parse_source<true>);
+    settings.tunnel.source6 = reader.parsed(*tunnel, "source6", parse_source<false>);
+    settings.tunnel.gue_port =
+        static_cast<u16>(reader.integer(*tunnel, "gue-port", 1, 65535).value_or(settings.tunnel.gue_port));
+  }
   return settings;
 }
 
@@ -72,7 +92,7 @@ model::Backend read_backend(Reader& reader, const toml::table& table) {
 }
 
 model::Service read_service(Reader& reader, const toml::table& table) {
-  reader.only(table, {"name", "vip", "mode", "hash", "rows", "backend"});
+  reader.only(table, {"name", "vip", "mode", "hash", "rows", "mss", "backend"});
   for (const std::string_view key : {"name", "vip", "mode"})
     if (!table.contains(key)) reader.missing(table, key, "service");
   model::Service service;
@@ -83,6 +103,7 @@ model::Service read_service(Reader& reader, const toml::table& table) {
   service.mode = reader.parsed(table, "mode", model::parse_mode).value_or(service.mode);
   service.hash = reader.parsed(table, "hash", model::parse_hash).value_or(service.hash);
   service.rows = reader.integer(table, "rows", 1U << 8, 1U << 20).value_or(service.rows);
+  service.mss = reader.integer(table, "mss", 0, 65495).value_or(service.mss);
   for (const toml::table* backend : reader.tables(table, "backend"))
     service.backends.push_back(read_backend(reader, *backend));
   return service;
@@ -105,6 +126,9 @@ Place place_of(const model::Breach& breach, const toml::table& service) {
     case Field::rows:
       node = table->get("rows");
       break;
+    case Field::mss:
+      node = table->get("mss");
+      break;
     case Field::address:
       node = table->get("address");
       break;
@@ -126,7 +150,7 @@ void check(Reader& reader, const Configuration& configuration, const std::vector
     const auto complain = [&](const model::Breach& breach) {
       reader.complain(place_of(breach, table), breach.error.message);
     };
-    if (auto breach = model::breach_of(service)) complain(*breach);
+    if (auto breach = model::breach_of(service, configuration.settings.tunnel)) complain(*breach);
     if (!names.insert(service.name).second)
       reader.complain(config::place_of(*table.get("name")),
                       fmt::format("there are two services \"{}\"; rename one", service.name));
@@ -146,7 +170,7 @@ Result<Configuration> parse(std::string_view text, const std::string& file_name)
   Reader reader;
   try {
     const toml::table root = toml::parse(text);
-    reader.only(root, {"interfaces", "attach", "seed", "metrics-listen", "limits", "service"});
+    reader.only(root, {"interfaces", "attach", "seed", "icmp-rate", "metrics-listen", "limits", "tunnel", "service"});
     Configuration configuration;
     configuration.settings = read_settings(reader, root);
     const std::vector<const toml::table*> tables = reader.tables(root, "service");

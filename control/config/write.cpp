@@ -35,14 +35,20 @@ std::string_view attach_text(model::Attach attach) {
 // The structured bindings below stop compiling when a field is added, so that none is lost on the way to the text.
 
 std::string settings_text(const model::Settings& settings) {
-  [[maybe_unused]] const auto& [interfaces, attach, seed, limits, tunnel, icmp_rate, metrics_listen] = settings;
+  const auto& [interfaces, attach, seed, limits, tunnel, icmp_rate, metrics_listen] = settings;
   std::string names;
   for (const std::string& name : interfaces) names += (names.empty() ? "" : ", ") + quoted(name);
   std::string out = fmt::format("interfaces = [{}]\nattach = {}\n", names, quoted(attach_text(attach)));
   if (seed) out += fmt::format("seed = \"{}\"\n", model::to_text(*seed));
+  out += fmt::format("icmp-rate = {}\n", icmp_rate);
   if (!metrics_listen.empty()) out += fmt::format("metrics-listen = {}\n", quoted(metrics_listen));
   const auto& [services, backends, rows] = limits;
-  return out + fmt::format("\n[limits]\nservices = {}\nbackends = {}\nrows = {}\n", services, backends, rows);
+  out += fmt::format("\n[limits]\nservices = {}\nbackends = {}\nrows = {}\n", services, backends, rows);
+  const auto& [source4, source6, gue_port] = tunnel;
+  out += "\n[tunnel]\n";
+  if (source4) out += fmt::format("source4 = \"{}\"\n", model::to_text(*source4));
+  if (source6) out += fmt::format("source6 = \"{}\"\n", model::to_text(*source6));
+  return out + fmt::format("gue-port = {}\n", gue_port);
 }
 
 std::string backend_text(const model::Backend& backend) {
@@ -52,10 +58,11 @@ std::string backend_text(const model::Backend& backend) {
 }
 
 std::string service_text(const model::Service& service) {
-  [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = service;
+  const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = service;
   std::string out =
       fmt::format("\n[[service]]\nname = {}\nvip = \"{}\"\nmode = \"{}\"\nhash = \"{}\"\nrows = {}\n", quoted(name),
                   model::vip_text(service), model::to_text(mode), model::to_text(hash), rows);
+  if (mss != 0) out += fmt::format("mss = {}\n", mss);
   for (const model::Backend& backend : backends) out += backend_text(backend);
   return out;
 }

@@ -13,7 +13,7 @@ Desired::Desired(std::string_view text, config::Configuration configuration, con
       configuration_(std::move(configuration)),
       directory_(directory),
       file_(directory + "/state"),
-      pool_(configuration_.settings.limits) {}
+      pool_(configuration_.settings.limits, configuration_.settings.tunnel) {}
 
 Result<> Desired::load_base() {
   auto loaded = file_.load();

@@ -76,13 +76,21 @@ Result<std::unique_ptr<FastPath>> FastPath::open(boost::asio::io_context& loop, 
        .warning = log});
   if (!watcher) return tl::unexpected(watcher.error());
   self->watcher_ = std::move(*watcher);
+  // A first start with a missing interface is a mistake in the file. A restart is not: the others carry traffic, and
+  // the missing one is entered when it comes back.
+  const bool running = !bpf::attached_interfaces(pin_dir).empty();
+  std::vector<Interface> missing;
   for (const std::string& name : settings.interfaces) {
-    if (!self->watcher_->link(name))
+    if (self->watcher_->link(name))
+      self->interfaces_.push_back({.name = name});
+    else if (running)
+      missing.push_back({.name = name, .warning = fmt::format("interface {} does not exist", name)});
+    else
       return fail(Fault::invalid,
                   "interface \"{}\" does not exist; `ip link` lists those that do: correct `interfaces`", name);
-    self->interfaces_.push_back({.name = name});
   }
   if (auto opened = self->open_engine(seed); !opened) return tl::unexpected(opened.error());
+  self->interfaces_.insert(self->interfaces_.end(), missing.begin(), missing.end());
   return self;
 }
 
@@ -146,6 +154,7 @@ Result<> FastPath::go_live() {
   std::vector<std::string> fresh;
   const std::vector<std::string> pinned = bpf::attached_interfaces(pin_dir_);
   for (Interface& interface : interfaces_) {
+    if (interface.ifindex == 0) continue;
     if (std::find(pinned.begin(), pinned.end(), interface.name) == pinned.end()) fresh.push_back(interface.name);
     if (auto attached = attach(interface); !attached) {
       // A start that fails leaves the host as it was: without the links that this start has made.

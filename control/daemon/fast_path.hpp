@@ -30,7 +30,7 @@ struct Interface {
 class FastPath {
  public:
   /// Loads or takes over the engine and reads the host's interfaces. Nothing is attached yet. Faults: invalid (an
-  /// interface does not exist), internal.
+  /// interface does not exist, and no fast path runs that could go on without it), internal.
   static Result<std::unique_ptr<FastPath>> open(boost::asio::io_context& loop, const model::Settings& settings,
                                                 const model::Seed& seed, const std::string& pin_dir);
   ~FastPath();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/report.hpp"
 
+#include "control/daemon/path_size.hpp"
 #include "control/model/text.hpp"
 
 namespace weir::daemon {
@@ -43,6 +44,13 @@ json report_hop(const Ip& address, FastPath& fast_path) {
           {"mac", hop->state == net::HopState::resolved ? net::mac_text(hop->mac) : ""}};
 }
 
+json number_or_null(std::optional<u32> number) { return number ? json(*number) : json(nullptr); }
+
+std::optional<u32> mtu_of(u32 backend, FastPath& fast_path) {
+  const auto& backends = fast_path.memory().backends;
+  return backend == nobody || backend >= backends.size() ? std::nullopt : known_mtu(load_once(backends[backend].mtu));
+}
+
 json report_backend(const model::Service& service, const model::Backend& backend, const table::Placed& placed,
                     FastPath& fast_path) {
   const u32 id = backend_id(placed, backend);
@@ -55,6 +63,7 @@ json report_backend(const model::Service& service, const model::Backend& backend
                    {"health", "unknown"},
                    {"rows", rows},
                    {"share", static_cast<double>(rows) / service.rows},
+                   {"mtu", number_or_null(mtu_of(id, fast_path))},
                    {"next_hop", report_hop(backend.endpoint.address, fast_path)}};
   add_counters(document, id == nobody ? Counters{} : fast_path.counting().backend(id));
   return document;
@@ -124,16 +133,22 @@ json report_service(const model::Service& service, FastPath& fast_path) {
                    {"protocol", model::to_text(service.protocol)},
                    {"mode", model::to_text(service.mode)},
                    {"hash", model::to_text(service.hash)},
-                   {"rows", service.rows}};
+                   {"rows", service.rows},
+                   {"mss", service.mss}};
   json backends = json::array();
+  std::vector<std::optional<u32>> mtus;
   u32 owned = 0;
   const table::Placed* placed = fast_path.publisher().placed(service.name);
   const table::Placed none;
   for (const model::Backend& backend : service.backends) {
     backends.push_back(report_backend(service, backend, placed ? *placed : none, fast_path));
     owned += backends.back()["rows"].get<u32>();
+    mtus.push_back(placed ? mtu_of(backend_id(*placed, backend), fast_path) : std::nullopt);
   }
   document["backends"] = std::move(backends);
+  const std::optional<u32> mtu = effective_mtu(mtus);
+  document["mtu"] = number_or_null(mtu);
+  document["effective_mss"] = number_or_null(effective_mss(service, mtu));
   document["state"] = owned > 0 ? "ok" : "no_backend";
   add_counters(document, placed ? fast_path.counting().service(placed->id) : Counters{});
   return document;

@@ -1,32 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/trace.hpp"
 
+#include <cstring>
+#include <optional>
+#include <vector>
+
 #include "control/daemon/report.hpp"
 #include "control/model/text.hpp"
 #include "dataplane/core/decide.hpp"
+#include "dataplane/core/encap.hpp"
 
 namespace weir::daemon {
 namespace {
 
 using nlohmann::json;
 
-void set_address(Be32& field, const Ip& ip) { field.raw = ip.word[3]; }
-void set_address(Be32 (&field)[4], const Ip& ip) {
-  for (u32 i = 0; i < 4; ++i) field[i].raw = ip.word[i];
+constexpr u8 data_offset = 5 << 4;  // a TCP header without options
+
+/// Stores `ip` in a header's field of its own family.
+template <class Field>
+void set_address(Field* field, const Ip& ip) {
+  std::memcpy(field, is_v4(ip) ? &ip.word[3] : ip.word, sizeof *field);
 }
 
-/// The packet that the query describes, as parsing would have left it.
+/// The shortest packet that the query describes. The Ethernet header in front of it, which says no more than that it is
+/// for one of this host's interfaces, is left out.
 template <class Net>
-Packet<Net> packet_of(const api::TraceQuery& query) {
-  Packet<Net> packet;
-  set_address(packet.net.source, query.source.address);
-  set_address(packet.net.destination, query.destination.address);
-  packet.ports = u32{to_be(query.source.port).raw} | u32{to_be(query.destination.port).raw} << 16;
-  packet.protocol = static_cast<u8>(query.protocol);
-  packet.ttl = 64;
-  packet.syn = query.syn;
-  return packet;
+std::vector<u8> packet_of(const api::TraceQuery& query) {
+  typename IpHeader<Net>::Type ip{};
+  const bool tcp = query.protocol == Protocol::tcp;
+  const u16 payload = tcp ? sizeof(Tcp) : sizeof(Udp);
+  if constexpr (Net::v6) {
+    ip.version_class_label = to_be(u32{6} << 28);
+    ip.payload_length = to_be(payload);
+    ip.next_header = static_cast<u8>(query.protocol);
+    ip.hop_limit = outer_ttl;
+  } else {
+    ip.version_ihl = 0x45;
+    ip.total_length = to_be(static_cast<u16>(sizeof(Ipv4) + payload));
+    ip.ttl = outer_ttl;
+    ip.protocol = static_cast<u8>(query.protocol);
+  }
+  set_address(&ip.source, query.source.address);
+  set_address(&ip.destination, query.destination.address);
+  const Be16 from = to_be(query.source.port);
+  const Be16 to = to_be(query.destination.port);
+  const Tcp segment{from, to, {}, {}, data_offset, query.syn ? tcp_syn : tcp_ack, {}, {}, {}};
+  const Udp datagram{from, to, to_be(payload), {}};
+  std::vector<u8> bytes(sizeof ip + payload);
+  std::memcpy(bytes.data(), &ip, sizeof ip);
+  std::memcpy(bytes.data() + sizeof ip, tcp ? static_cast<const void*>(&segment) : &datagram, payload);
+  return bytes;
 }
+
+/// The outer headers of a tunnel mode; ports only with gue.
+struct OuterHeaders {
+  Ip source;
+  Ip destination;
+  std::optional<u16> source_port;
+  u16 destination_port = 0;
+};
 
 /// What the core decided, and on the way to it.
 struct Decision {
@@ -35,7 +68,70 @@ struct Decision {
   u32 backend_id = nobody;
   u64 hop = 0;
   const Port* egress = nullptr;
+  std::optional<OuterHeaders> outer;
 };
+
+/// Reads the outer headers off what the core writes.
+OuterHeaders outer_of(const Tunnel& tunnel, const Service& service, const Backend& backend, u64 hash) {
+  u8 bytes[sizeof(Ipv6) + gue_length] = {};
+  const Frame frame{bytes, bytes + sizeof bytes};
+  const Outer header{0, 0, 0, flow_spread(hash)};
+  OuterHeaders outer{};
+  outer.destination = backend.address;
+  if (is_v4(backend.address)) {
+    write_outer4(frame, 0, tunnel, backend.address, header);
+    outer.source = ip_from_v4(header_at<Ipv4>(frame, 0)->source);
+  } else {
+    write_outer6(frame, 0, tunnel, backend.address, header);
+    for (u32 i = 0; i < 4; ++i) outer.source.word[i] = header_at<Ipv6>(frame, 0)->source[i].raw;
+  }
+  if (service.mode == Mode::gue) {
+    write_gue(frame, sizeof(Ipv6), tunnel, header.spread, 0, 0);
+    const auto* udp = header_at<Udp>(frame, sizeof(Ipv6));
+    outer.source_port = to_host(udp->source);
+    outer.destination_port = to_host(udp->destination);
+  }
+  return outer;
+}
+
+/// Stands where an engine sends: notes what would be sent, and sends nothing.
+struct Note {
+  Decision& decision;
+  const Globals& globals;
+
+  template <class T>
+  Verdict operator()(const T& t) const {
+    decision.hop = t.hop;
+    decision.egress = &t.egress;
+    if constexpr (T::how == How::encapsulate)
+      decision.outer = outer_of(present_tunnel(globals), t.service, t.backend, t.hash);
+    return t.verdict;
+  }
+  template <class Net>
+  Verdict operator()(const TooBig<Net>&) const {
+    return Verdict::too_big;
+  }
+  template <class Net>
+  Verdict operator()(const ControlMessage<Net>&) const {
+    return Verdict::icmp_not_balanced;
+  }
+};
+
+json outer_json(const OuterHeaders& outer) {
+  json document = {{"source", model::to_text(outer.source)}, {"destination", model::to_text(outer.destination)}};
+  if (outer.source_port) {
+    document["source_port"] = *outer.source_port;
+    document["destination_port"] = outer.destination_port;
+  }
+  return document;
+}
+
+std::string outer_line(const OuterHeaders& outer) {
+  const std::string addresses =
+      fmt::format("outer     {} -> {}", model::to_text(outer.source), model::to_text(outer.destination));
+  if (!outer.source_port) return addresses;
+  return fmt::format("{}, UDP port {} -> {}", addresses, *outer.source_port, outer.destination_port);
+}
 
 /// Names for what the decision points at.
 struct Named {
@@ -62,49 +158,51 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
     return Route{Verdict::returned_nat, 0};
   });
   const Globals& globals = *fast_path.memory().globals;
-  const Packet<Net> packet = packet_of<Net>(query);
+  std::vector<u8> bytes = packet_of<Net>(query);
+  const Frame frame{bytes.data(), bytes.data() + bytes.size()};
+  Packet<Net> packet;
+  parse_network(frame, 0, packet);
   Decision d;
-  d.service_id = find(tables, globals, packet.net.destination,
-                      key_word(KeyKind::service, packet.protocol, packet.destination_port()));
+  d.service_id = find_service(tables, globals, packet.net.destination, packet.protocol, packet.destination_port());
   const Service* service = tables.service(d.service_id);
   const bool forward = d.service_id != 0 && service;
+  Pick p{};
   if (forward) {
-    d.backend_id = pick(tables, globals, *service, packet);
+    p = pick(tables, globals, *service, packet.net, packet.ports, packet.protocol);
+    d.backend_id = p.backend;
   } else {
-    d.backend_id =
-        find(tables, globals, packet.net.source, key_word(KeyKind::answer, packet.protocol, packet.source_port()));
+    d.backend_id = find_answering(tables, globals, packet.net.source, packet.protocol, packet.source_port());
     if (const Backend* backend = tables.backend(d.backend_id); backend && d.backend_id != nobody)
       d.service_id = backend->service;
   }
-  d.verdict = assign(tables, globals, packet, [&d](const auto& t) {
-    d.hop = t.hop;
-    d.egress = &t.egress;
-    return t.verdict;
-  });
+  d.verdict = balance<Net>(frame, 0, tables, globals, Note{d, globals});
   const VerdictInfo& info = verdict_table[static_cast<u32>(d.verdict)];
   const Named named = names_of(d, pool, fast_path.publisher());
 
   std::vector<std::string> lines;
-  json document = {
-      {"verdict", info.name}, {"action", action_text(info.action)}, {"service", named.service}, {"hash", nullptr},
-      {"row", nullptr},       {"backend", named.backend},           {"address", named.address}, {"egress", ""},
-      {"next_hop_mac", ""}};
+  json document = {{"verdict", info.name},     {"action", action_text(info.action)},
+                   {"service", named.service}, {"hash", nullptr},
+                   {"row", nullptr},           {"backend", named.backend},
+                   {"address", named.address}, {"egress", ""},
+                   {"next_hop_mac", ""},       {"outer", nullptr}};
   lines.push_back(fmt::format("packet    {} {} -> {}", model::to_text(query.protocol), model::to_text(query.source),
                               model::to_text(query.destination)));
   if (!named.service.empty()) lines.push_back(fmt::format("service   {} (id {})", named.service, d.service_id));
   if (forward) {
-    const u64 table = load_once(service->table);
-    const u64 hash = flow_hash(globals.keys, table_hash(table), packet.net, packet.ports, packet.protocol);
-    const u32 row = row_index(table, hash) - table_first_row(table);
-    document["hash"] = fmt::format("{:016x}", hash);
+    const u32 row = p.row - table_first_row(p.table);
+    document["hash"] = fmt::format("{:016x}", p.hash);
     document["row"] = row;
-    lines.push_back(fmt::format("hash      {:016x} over {}", hash,
-                                table_hash(table) == HashOn::source ? "the source address" : "the 5-tuple"));
-    lines.push_back(fmt::format("row       {} of {}", row, 1U << table_log2_rows(table)));
+    lines.push_back(fmt::format("hash      {:016x} over {}", p.hash,
+                                table_hash(p.table) == HashOn::source ? "the source address" : "the 5-tuple"));
+    lines.push_back(fmt::format("row       {} of {}", row, 1U << table_log2_rows(p.table)));
   }
   if (!named.backend.empty())
     lines.push_back(
         fmt::format("backend   {}/{} {} (id {})", named.service, named.backend, named.address, d.backend_id));
+  if (d.outer) {
+    document["outer"] = outer_json(*d.outer);
+    lines.push_back(outer_line(*d.outer));
+  }
   if (d.egress) {
     const auto link = fast_path.watcher().link(static_cast<int>(d.egress->ifindex));
     document["egress"] = link ? link->name : "";

@@ -26,6 +26,24 @@ std::optional<Breach> Claims::conflict(std::span<const Step> steps) const {
     const auto [place, is_free] = wanted.try_emplace(key, owner);
     return is_free ? nullptr : &place->second;
   };
+  Hosts new_hosts;
+  // The other service's backend that keeps or gets `backend`'s address, where one of the two takes every port.
+  const auto rival = [&](const Service& service, const Backend& backend) -> std::optional<Owner> {
+    const Key host{{backend.endpoint.address, 0}, service.protocol};
+    const bool every_port = backend.endpoint.port == 0;
+    const auto held = nat_backends_.find(host);
+    if (held != nat_backends_.end() && !moving.contains(held->second.service)) return held->second;
+    const auto wanted = new_backends.find(host);
+    if (wanted != new_backends.end() && wanted->second.service != service.name) return wanted->second;
+    auto& tenants = new_hosts[host];
+    if (const auto old = nat_hosts_.find(host); every_port && old != nat_hosts_.end())
+      for (const auto& [name, first] : old->second)
+        if (!moving.contains(name)) return Owner{name, first};
+    for (const auto& [name, first] : tenants)
+      if (every_port && name != service.name) return Owner{name, first};
+    tenants.try_emplace(service.name, backend.name);
+    return {};
+  };
   const auto breach = [](const Step& step, std::optional<std::size_t> backend, std::string message) {
     return Breach{step.name, backend, backend ? Field::address : Field::vip,
                   Error{Fault::conflict, std::move(message)}};
@@ -51,6 +69,13 @@ std::optional<Breach> Claims::conflict(std::span<const Step> steps) const {
                                   "server listen on a second port or use l2dsr",
                                   service.name, backend.name, to_text(backend.endpoint), protocol, other->service,
                                   other->backend));
+      if (const auto other = rival(service, backend))
+        return breach(step, i,
+                      fmt::format("{}/{}: {}/{} is the address of backend {}/{} as well; a nat backend with port 0 "
+                                  "(every port) has its address and protocol for itself, because answers could not be "
+                                  "told apart; use another address for one of them, or another mode",
+                                  service.name, backend.name, to_text(backend.endpoint.address), protocol,
+                                  other->service, other->backend));
     }
   }
   return {};
@@ -62,15 +87,23 @@ void Claims::apply(std::span<const Step> steps) {
     if (!step.before) continue;
     vips_.erase({step.before->vip, step.before->protocol});
     if (step.before->mode != Mode::nat) continue;
-    for (const Backend& backend : step.before->backends) nat_backends_.erase({backend.endpoint, step.before->protocol});
+    for (const Backend& backend : step.before->backends) {
+      nat_backends_.erase({backend.endpoint, step.before->protocol});
+      const auto host = nat_hosts_.find({{backend.endpoint.address, 0}, step.before->protocol});
+      if (host == nat_hosts_.end()) continue;
+      host->second.erase(step.name);
+      if (host->second.empty()) nat_hosts_.erase(host);
+    }
   }
   for (const Step& step : steps) {
     if (!step.after) continue;
     const Service& service = *step.after;
     vips_.insert_or_assign({service.vip, service.protocol}, Owner{service.name, ""});
     if (service.mode != Mode::nat) continue;
-    for (const Backend& backend : service.backends)
+    for (const Backend& backend : service.backends) {
       nat_backends_.insert_or_assign({backend.endpoint, service.protocol}, Owner{service.name, backend.name});
+      nat_hosts_[{{backend.endpoint.address, 0}, service.protocol}].try_emplace(service.name, backend.name);
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,8 +14,10 @@
 
 namespace weir::model {
 
-/// Two rules: an endpoint and protocol is the VIP of one service, and the NAT backend of one service. The second stems
-/// from the way back: an answer's source (address, port, protocol) alone tells which VIP to put in its place.
+/// Three rules: an endpoint and protocol is the VIP of one service, and the NAT backend of one service; and a NAT
+/// backend that takes every port (port 0) shares its address and protocol with no other service's NAT backend. The
+/// last two stem from the way back: an answer's source (address, port, protocol) alone tells which VIP to put in its
+/// place.
 class Claims {
  public:
   /// The first endpoint that `steps` would take twice, or from a service that is not among them.
@@ -37,9 +40,12 @@ class Claims {
     std::string backend;  // empty: the VIP
   };
   using Owners = std::unordered_map<Key, Owner, Hash>;
+  /// By address and protocol (port 0): the services with NAT backends there, and one backend of each.
+  using Hosts = std::unordered_map<Key, std::map<std::string, std::string>, Hash>;
 
   Owners vips_;
   Owners nat_backends_;
+  Hosts nat_hosts_;
 };
 
 }  // namespace weir::model

@@ -25,6 +25,7 @@ std::string difference(const Service& before, const Service& after) {
   note(line, "mode ", to_text(mode), to_text(after.mode));
   note(line, "hash ", to_text(hash), to_text(after.hash));
   note(line, "rows ", fmt::to_string(rows), fmt::to_string(after.rows));
+  note(line, "mss ", fmt::to_string(mss), fmt::to_string(after.mss));
   return line;
 }
 

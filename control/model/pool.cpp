@@ -72,6 +72,7 @@ Result<Steps> next(const Pool& pool, const SetService& set) {
   if (!change) return tl::unexpected(std::move(change.error()));
   if (set.hash) change->after->hash = *set.hash;
   if (set.rows) change->after->rows = *set.rows;
+  if (set.mss) change->after->mss = *set.mss;
   return std::move(*change).steps();
 }
 
@@ -153,7 +154,7 @@ Result<Plan> Pool::plan(const Mutation& mutation, bool force) const {
   Usage after = usage_;
   for (Step& step : *steps) {
     if (step.after)
-      if (auto breach = breach_of(*step.after)) return tl::unexpected(std::move(breach->error));
+      if (auto breach = breach_of(*step.after, tunnel_)) return tl::unexpected(std::move(breach->error));
     auto lines = describe(step);
     if (lines.empty()) continue;
     after -= usage_of(step.before.get());

@@ -28,6 +28,7 @@ struct SetService {  ///< absent fields stay as they are; a service's mode, VIP 
   std::string service;
   std::optional<HashOn> hash;
   std::optional<u32> rows;
+  std::optional<u32> mss;
 };
 struct DeleteService {
   std::string service;
@@ -55,7 +56,8 @@ using Mutation = std::variant<AddService, SetService, DeleteService, AddBackend,
 
 class Pool {
  public:
-  explicit Pool(Limits limits) : limits_(limits) {}
+  /// `tunnel` is what the host sets for services in tunnel modes.
+  explicit Pool(Limits limits, Tunnel tunnel = {}) : limits_(limits), tunnel_(tunnel) {}
 
   /// Checks `mutation` against every rule and says what it would change. Faults: invalid, not_found, conflict, and
   /// refused where `force` is false and the change would take the last usable backend (effective weight above 0) from
@@ -72,6 +74,7 @@ class Pool {
 
  private:
   Limits limits_;
+  Tunnel tunnel_;
   Services services_;
   Claims claims_;
   Usage usage_;

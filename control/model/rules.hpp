@@ -13,7 +13,7 @@
 namespace weir::model {
 
 /// The part of a service or backend that a rule is about; a reader of a file finds the line by it.
-enum class Field : u8 { whole, name, vip, rows, address, weight };
+enum class Field : u8 { whole, name, vip, rows, mss, address, weight };
 
 /// A broken rule: where (a service's name and, for a backend, its index), and the sentence for the operator.
 struct Breach {
@@ -23,8 +23,11 @@ struct Breach {
   Error error;
 };
 
-/// The first rule that `service` breaks by itself.
-[[nodiscard]] std::optional<Breach> breach_of(const Service& service);
+/// The first rule that `service` breaks by itself, on a host whose tunnels are set as in `tunnel`.
+[[nodiscard]] std::optional<Breach> breach_of(const Service& service, const Tunnel& tunnel);
+
+/// Why tunnels over IPv4 (or IPv6) cannot take their outer source addresses from `prefix`; empty when they can.
+[[nodiscard]] std::string tunnel_source_fault(const Prefix& prefix, bool v4);
 
 /// What is counted against Limits.
 struct Usage {

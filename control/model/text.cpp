@@ -16,9 +16,20 @@ bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c
 Result<u16> parse_port(std::string_view text, std::string_view whole) {
   u16 port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || port == 0)
-    return fail(Fault::invalid, "\"{}\": port \"{}\" is not a number from 1 to 65535", whole, text);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size())
+    return fail(Fault::invalid, "\"{}\": port \"{}\" is not a number from 0 (every port) to 65535", whole, text);
   return port;
+}
+
+constexpr u32 v4_offset = 96;  // where an IPv4 address begins among the 128 bits of an Ip
+
+/// `ip` with all but the first `length` of its 128 bits cleared.
+Ip cut_to(Ip ip, u32 length) {
+  for (u32 i = 0; i < 4; ++i) {
+    const u32 kept = std::clamp(length, 32 * i, 32 * (i + 1)) - 32 * i;
+    ip.word[i] &= to_be(static_cast<u32>(~(0xffff'ffffULL >> kept))).raw;
+  }
+  return ip;
 }
 
 }  // namespace
@@ -61,6 +72,24 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   return Endpoint{*address, *port};
 }
 
+Result<Prefix> parse_prefix(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos)
+    return fail(Fault::invalid, "\"{}\" has no length; write ADDRESS/LENGTH, for example 198.18.0.0/16", text);
+  auto address = parse_ip(text.substr(0, slash));
+  if (!address) return tl::unexpected(std::move(address.error()));
+  const std::string_view digits = text.substr(slash + 1);
+  const u32 longest = is_v4(*address) ? 32 : 128;
+  u32 length = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+  if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size() || length > longest)
+    return fail(Fault::invalid, "\"{}\": length \"{}\" is not a number from 0 to {}", text, digits, longest);
+  const Prefix prefix{cut_to(*address, length + (is_v4(*address) ? v4_offset : 0)), length};
+  if (!(prefix.address == *address))
+    return fail(Fault::invalid, "\"{}\" has bits beyond its length; write {}", text, to_text(prefix));
+  return prefix;
+}
+
 Result<Vip> parse_vip(std::string_view text) {
   const std::string_view prefix = text.substr(0, text.find(':'));
   // A word that no address can begin with is a protocol; "fe80" is not, and leaves the complaint to parse_endpoint().
@@ -83,7 +112,9 @@ Result<Vip> parse_vip(std::string_view text) {
 Result<Mode> parse_mode(std::string_view text) {
   if (text == "nat") return Mode::nat;
   if (text == "l2dsr") return Mode::l2dsr;
-  return fail(Fault::invalid, "mode \"{}\" is not known; write nat or l2dsr", text);
+  if (text == "ipip") return Mode::ipip;
+  if (text == "gue") return Mode::gue;
+  return fail(Fault::invalid, "mode \"{}\" is not known; write nat, l2dsr, ipip or gue", text);
 }
 
 Result<HashOn> parse_hash(std::string_view text) {
@@ -129,7 +160,21 @@ std::string to_text(const Endpoint& endpoint) {
                                  : fmt::format("[{}]:{}", address, endpoint.port);
 }
 
-std::string to_text(Mode mode) { return mode == Mode::nat ? "nat" : "l2dsr"; }
+std::string to_text(const Prefix& prefix) { return fmt::format("{}/{}", to_text(prefix.address), prefix.length); }
+
+std::string to_text(Mode mode) {
+  switch (mode) {
+    case Mode::nat:
+      return "nat";
+    case Mode::l2dsr:
+      return "l2dsr";
+    case Mode::ipip:
+      return "ipip";
+    case Mode::gue:
+      return "gue";
+  }
+  return "unknown";
+}
 
 std::string to_text(HashOn hash) { return hash == HashOn::five_tuple ? "5tuple" : "source"; }
 

@@ -13,8 +13,10 @@ namespace weir::model {
 
 /// "192.0.2.1" or "2001:db8::1"; IPv4-mapped IPv6 text is refused (write the IPv4 address).
 [[nodiscard]] Result<Ip> parse_ip(std::string_view text);
-/// "192.0.2.1:80" or "[2001:db8::1]:80"; port 1..65535.
+/// "192.0.2.1:80" or "[2001:db8::1]:80"; port 0..65535, where 0 stands for every port.
 [[nodiscard]] Result<Endpoint> parse_endpoint(std::string_view text);
+/// "198.18.0.0/16" or "2001:db8:e::/64"; bits beyond the length must be zero.
+[[nodiscard]] Result<Prefix> parse_prefix(std::string_view text);
 /// "tcp:192.0.2.1:80", "udp:[2001:db8::1]:53"; without a prefix, tcp.
 struct Vip {
   Protocol protocol = Protocol::tcp;
@@ -29,6 +31,7 @@ struct Vip {
 
 [[nodiscard]] std::string to_text(const Ip& ip);
 [[nodiscard]] std::string to_text(const Endpoint& endpoint);
+[[nodiscard]] std::string to_text(const Prefix& prefix);
 [[nodiscard]] std::string to_text(Mode mode);
 [[nodiscard]] std::string to_text(HashOn hash);
 [[nodiscard]] std::string to_text(Admin admin);

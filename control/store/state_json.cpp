@@ -33,6 +33,9 @@ class Fields {
     return 0;
   }
 
+  /// The same for a field that files of earlier versions do not have.
+  u32 number(const char* key, u32 if_absent) { return find(key) == nullptr ? if_absent : number(key); }
+
   json array(const char* key) {
     const json* value = find(key);
     if (value != nullptr && value->is_array()) return *value;
@@ -69,7 +72,7 @@ class Fields {
 // The structured bindings below stop compiling when a field is added, so that none is lost on the way to the disk.
 
 std::string service_json(const model::Service& service) {
-  [[maybe_unused]] const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = service;
+  const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = service;
   json list = json::array();
   for (const model::Backend& backend : backends) {
     const auto& [backend_name, endpoint, weight, admin] = backend;
@@ -82,6 +85,7 @@ std::string service_json(const model::Service& service) {
               {"mode", model::to_text(mode)},
               {"hash", model::to_text(hash)},
               {"rows", rows},
+              {"mss", mss},
               {"backends", std::move(list)}}
       .dump();
 }
@@ -96,6 +100,7 @@ Result<model::Service> service_from(const std::string& name, const json& json) {
   service.mode = fields.parsed("mode", model::parse_mode);
   service.hash = fields.parsed("hash", model::parse_hash);
   service.rows = fields.number("rows");
+  service.mss = fields.number("mss", 0);
   for (const auto& item : fields.array("backends")) {
     Fields each(item, fmt::format("a backend of service \"{}\"", name));
     model::Backend backend;

@@ -8,14 +8,15 @@ import threading
 
 BACKEND = {
     "name": "b1", "address": "198.51.100.11:8080", "weight": 100, "effective_weight": 100, "admin": "active",
-    "health": "unknown", "rows": 21845, "share": 0.33333,
+    "health": "unknown", "rows": 21845, "share": 0.33333, "mtu": 1480,
     "next_hop": {"state": "resolved", "interface": "l1", "gateway": "198.51.100.11", "mac": "02:00:00:00:00:04"},
     "packets": 12, "bytes": 3456, "return_packets": 10, "return_bytes": 9000, "connections": 2,
 }
 WAITING = {**BACKEND, "name": "b2", "address": "[2001:db8::12]:8080", "admin": "draining", "share": 0,
            "next_hop": {"state": "no_route", "interface": "", "gateway": "", "mac": ""}, "packets": 1, "bytes": 44}
 SERVICE = {"name": "web", "vip": "tcp:203.0.113.10:80", "protocol": "tcp", "mode": "nat", "hash": "5tuple",
-           "rows": 65536, "state": "ok", "backends": [BACKEND, WAITING]}
+           "rows": 65536, "mss": 1400, "mtu": 1480, "effective_mss": 1400, "state": "ok",
+           "backends": [BACKEND, WAITING]}
 COUNTED = {"packets": 13, "bytes": 3500, "return_packets": 10, "return_bytes": 9000, "connections": 2}
 STATUS = {"version": "9.9.9", "pid": 42, "uptime_seconds": 7, "services": 1, "backends": 2,
           "interfaces": [{"name": "l0", "ifindex": 3, "attached": "native", "mac": "02:00:00:00:00:02", "up": True}],

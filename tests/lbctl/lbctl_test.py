@@ -53,7 +53,11 @@ class LbctlTest(unittest.TestCase):
                  {"vip": "tcp:203.0.113.10:80", "mode": "nat"}),
                 ("service add web --vip udp:[2001:db8::1]:53 --mode l2dsr --hash source --rows 1024", "PUT", web,
                  {"vip": "udp:[2001:db8::1]:53", "mode": "l2dsr", "hash": "source", "rows": 1024}),
+                ("service add web --vip tcp:203.0.113.10:0 --mode gue --mss 1400", "PUT", web,
+                 {"vip": "tcp:203.0.113.10:0", "mode": "gue", "mss": 1400}),
                 ("service set web --hash source", "PATCH", web, {"hash": "source"}),
+                ("service set web --mss 0", "PATCH", web, {"mss": 0}),
+                ("service set web --mss abc", "PATCH", web, {"mss": "abc"}),
                 ("service set web --rows 256 --dry-run", "PATCH", web + "?dry-run=true", {"rows": 256}),
                 ("service del web --force", "DELETE", web + "?force=true", None),
                 ("backend add web 198.51.100.11:8080", "PUT", web + "/backends/-", {"address": "198.51.100.11:8080"}),
@@ -190,6 +194,17 @@ class LbctlTest(unittest.TestCase):
         self.assertEqual(self.run_lbctl("service", "list"), (0, (
             "NAME  VIP                  MODE  HASH    BACKENDS   ROWS  PACKETS  BYTES  CONNS\n"
             "web   tcp:203.0.113.10:80  nat   5tuple         2  65536       13   3500      4\n"), ""))
+
+    def test_service_show_tells_mtu_and_mss_and_dashes_while_they_are_unknown(self):
+        code, out, _ = self.run_lbctl("service", "show", "web")
+        self.assertEqual((code, out), (0, (
+            "NAME  VIP                  MODE  HASH    BACKENDS   ROWS   MTU   MSS  PACKETS  BYTES  CONNS\n"
+            "web   tcp:203.0.113.10:80  nat   5tuple         2  65536  1480  1400       13   3500      4\n\n")
+            + BACKEND_LIST))
+        self.lbd.next_answer = (200, {**SERVICE, "mtu": None, "effective_mss": None, "backends": []})
+        line = self.run_lbctl("service", "show", "web", "--no-headers")[1].splitlines()[0]
+        self.assertEqual(line.split(), ["web", "tcp:203.0.113.10:80", "nat", "5tuple", "0", "65536", "-", "-", "0", "0",
+                                        "0"])
 
     def test_no_headers_leaves_only_rows(self):
         for noun, rows in [("service", 1), ("backend", 2)]:

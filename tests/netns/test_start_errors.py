@@ -23,6 +23,16 @@ def test_an_interface_that_does_not_exist(bed, balancer):
     assert not bed.pin_dir.exists() or list(bed.pin_dir.iterdir()) == []
 
 
+def test_a_restart_without_one_of_its_interfaces(bed, balancer):
+    """Restart: what runs goes on over the interfaces that are there; the missing one is a warning in status."""
+    services = [daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)]
+    balancer.configure(services).start().wait_resolved().terminate()
+    balancer.configure(services, interfaces=[*bed.interfaces, "gone0"]).start().wait_resolved()
+    assert "interface gone0 does not exist" in balancer.ctl("status").stdout
+    assert daemon.attached(bed) == dict.fromkeys(bed.interfaces, "native")
+    assert traffic.who(bed, place.VIP4_NAT, 80) in ("b1", "b2", "b3")
+
+
 def test_a_configuration_that_is_not_there(balancer):
     """Errors: the path is named."""
     assert str(balancer.config) in balancer.refuse()

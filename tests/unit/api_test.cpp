@@ -86,10 +86,21 @@ TEST_CASE("request bodies become mutations", "[api]") {
   CHECK(add.hash == HashOn::source);
   CHECK(add.rows == 1024);
 
+  CHECK(add.mss == 0);
+
   CHECK(status(bed.ask("PATCH", "/v1/services/web", R"({"rows":256})")) == 200);
   const auto set = asked<model::SetService>(bed);
   CHECK(set.rows == 256U);
   CHECK_FALSE(set.hash);
+  CHECK_FALSE(set.mss);
+
+  CHECK(status(bed.ask("PUT", "/v1/services/web", R"({"vip":"tcp:192.0.2.1:0","mode":"gue","mss":1400})")) == 200);
+  const auto tunnelled = asked<model::AddService>(bed).service;
+  CHECK(tunnelled.mode == Mode::gue);
+  CHECK(tunnelled.vip.port == 0);
+  CHECK(tunnelled.mss == 1400);
+  CHECK(status(bed.ask("PATCH", "/v1/services/web", R"({"mss":0})")) == 200);
+  CHECK(asked<model::SetService>(bed).mss == 0U);
 
   CHECK(status(bed.ask("PUT", "/v1/services/web/backends/-", R"({"address":"198.51.100.11:8080"})")) == 200);
   const auto backend = asked<model::AddBackend>(bed).backend;
@@ -177,7 +188,7 @@ TEST_CASE("a wrong body is 400 with a sentence that names the field or the posit
   CHECK(bed.script.mutations == 0);
 
   CHECK(message(bed.ask("PUT", "/v1/services/web", R"({"mode":"nat"})")) == "field \"vip\" is missing");
-  CHECK_THAT(message(bed.ask("PUT", "/v1/services/web", R"({"vip":"tcp:192.0.2.1:0","mode":"nat"})")),
+  CHECK_THAT(message(bed.ask("PUT", "/v1/services/web", R"({"vip":"tcp:192.0.2.1:x","mode":"nat"})")),
              Contains("vip: ") && Contains("port"));
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long because every key has its refusal, with a place and a sentence.
 #include "control/config/config.hpp"
 
 #include <catch2/catch.hpp>
@@ -115,10 +116,77 @@ TEST_CASE("a wrong value is reported with its place, the value and what to write
   CHECK(complaint(with("8899aabb", "8899aab")) ==
         "lb.toml:3:8: seed: \"00112233445566778899aabccddeeff\" is not 32 hexadecimal digits; make them with: openssl "
         "rand -hex 16");
-  CHECK(complaint(with("203.0.113.10:80", "203.0.113.10:0")) ==
-        "lb.toml:13:7: vip: \"203.0.113.10:0\": port \"0\" is not a number from 1 to 65535");
+  CHECK(complaint(with("203.0.113.10:80", "203.0.113.10:65536")) ==
+        "lb.toml:13:7: vip: \"203.0.113.10:65536\": port \"65536\" is not a number from 0 (every port) to 65535");
+  CHECK(complaint(with("127.0.0.1:9464", "127.0.0.1:0")) ==
+        "lb.toml:4:18: metrics-listen: \"127.0.0.1:0\" has port 0; write 1 to 65535");
   CHECK(complaint(with("\"draining\"", "\"drain\"")) ==
         "lb.toml:22:11: admin: admin state \"drain\" is not known; write active, draining or maint");
+}
+
+TEST_CASE("tunnel settings, the rate of ICMP and the MSS reach their fields") {
+  const std::string text = R"(interfaces = ["l0"]
+icmp-rate = 50
+
+[tunnel]
+source4 = "198.18.0.0/16"
+source6 = "2001:db8:e::/64"
+gue-port = 6081
+
+[[service]]
+name = "web"
+vip = "tcp:203.0.113.10:0"
+mode = "gue"
+mss = 1400
+backend = [{ address = "198.51.100.11:0" }, { address = "[2001:db8:b::11]:0" }]
+)";
+  const auto parsed = parse(text, "lb.toml");
+  if (!parsed) FAIL(parsed.error().message);
+  CHECK(parsed->settings.icmp_rate == 50);
+  CHECK(parsed->settings.tunnel == Tunnel{*parse_prefix("198.18.0.0/16"), *parse_prefix("2001:db8:e::/64"), 6081});
+  REQUIRE(parsed->services.size() == 1);
+  CHECK(parsed->services[0].mode == weir::Mode::gue);
+  CHECK(parsed->services[0].mss == 1400);
+  CHECK(parsed->services[0].vip.port == 0);
+  CHECK(parsed->services[0].backends[1].endpoint == *parse_endpoint("[2001:db8:b::11]:0"));
+  CHECK(write(*parse(write(*parsed), "export")) == write(*parsed));
+
+  const auto complaint_with = [&](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    REQUIRE(changed.find(from) != std::string::npos);
+    return complaint(changed.replace(changed.find(from), from.size(), to));
+  };
+  CHECK(complaint_with("icmp-rate = 50", "icmp-rate = -1") == "lb.toml:2:13: icmp-rate -1 is outside 0..1000000");
+  CHECK(complaint_with("gue-port = 6081", "gue-port = 0") == "lb.toml:7:12: gue-port 0 is outside 1..65535");
+  CHECK(complaint_with("gue-port", "udp") ==
+        "lb.toml:7:1: unknown key \"udp\"; the keys here are source4, source6, gue-port");
+  CHECK(complaint_with("198.18.0.0/16", "198.18.0.1/16") ==
+        "lb.toml:5:11: source4: \"198.18.0.1/16\" has bits beyond its length; write 198.18.0.0/16");
+  CHECK(complaint_with("198.18.0.0/16", "2001:db8:e::/64") ==
+        "lb.toml:5:11: source4: 2001:db8:e::/64 is not an IPv4 prefix; write for example 198.18.0.0/16");
+  CHECK(complaint_with("2001:db8:e::/64", "198.18.0.0/16") ==
+        "lb.toml:6:11: source6: 198.18.0.0/16 is not an IPv6 prefix; write for example 2001:db8:e::/64");
+  CHECK(complaint_with("198.18.0.0/16", "198.0.0.0/7") ==
+        "lb.toml:5:11: source4: 198.0.0.0/7 is shorter than /8; outer sources need a prefix of /8 to /32");
+  CHECK(complaint_with("2001:db8:e::/64", "2001::/31") ==
+        "lb.toml:6:11: source6: 2001::/31 is shorter than /32; outer sources need a prefix of /32 to /128");
+  for (const char* martian : {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/8", "240.0.0.0/16", "255.255.255.255/32"})
+    CHECK_THAT(complaint_with("198.18.0.0/16", martian),
+               Catch::StartsWith("lb.toml:5:11: source4: ") && Catch::Contains("from which no host takes packets"));
+  for (const char* martian : {"::/64", "::1/128", "ff02::/32"})
+    CHECK_THAT(complaint_with("2001:db8:e::/64", martian),
+               Catch::StartsWith("lb.toml:6:11: source6: ") && Catch::Contains("from which no host takes packets"));
+  CHECK(complaint_with("source4 = \"198.18.0.0/16\"\n", "") ==
+        "lb.toml:13:24: web/198.51.100.11-0: mode gue to the IPv4 backend 198.51.100.11 needs tunnel.source4, the "
+        "prefix of its outer source addresses; write for example source4 = \"198.18.0.0/16\" under [tunnel] in the "
+        "configuration file and restart lbd");
+  CHECK_THAT(complaint_with("source6 = \"2001:db8:e::/64\"\n", ""),
+             Catch::StartsWith("lb.toml:13:57: web/2001-db8-b--11-0: mode gue to the IPv6 backend 2001:db8:b::11 needs "
+                               "tunnel.source6"));
+  CHECK(complaint_with("mss = 1400", "mss = 535") ==
+        "lb.toml:13:7: web: mss 535 is outside 536..65495; 0 leaves it as clients and servers announce it");
+  CHECK(complaint_with("mss = 1400", "mss = 65496") == "lb.toml:13:7: mss 65496 is outside 0..65495");
+  CHECK(complaint_with("mss = 1400", "mss = 0") == "accepted");
 }
 
 TEST_CASE("an integer too large for TOML is a syntax error with its place") {
@@ -133,7 +201,7 @@ TEST_CASE("an unknown key is an error that suggests the nearest known one") {
   CHECK(complaint(with("[limits]", "[limit]")) == "lb.toml:6:2: unknown key \"limit\"; did you mean \"limits\"?");
   CHECK(complaint(with("rows = 1048576", "row = 1")) == "lb.toml:9:1: unknown key \"row\"; did you mean \"rows\"?");
   CHECK(complaint(with("hash = ", "check = ")) ==
-        "lb.toml:15:1: unknown key \"check\"; the keys here are name, vip, mode, hash, rows, backend");
+        "lb.toml:15:1: unknown key \"check\"; the keys here are name, vip, mode, hash, rows, mss, backend");
   CHECK_THAT(complaint(with("[[service.backend]]", "[[service.backends]]")),
              Catch::Contains("unknown key \"backends\"; did you mean \"backend\"?"));
 }
@@ -233,6 +301,10 @@ Configuration random_configuration(std::mt19937& random) {
   c.settings.attach = static_cast<Attach>(below(3));
   if (below(2) != 0) c.settings.seed = Seed{static_cast<weir::u8>(below(256)), 0, 255};
   if (below(2) != 0) c.settings.metrics_listen = "[::]:9464";
+  if (below(2) != 0) c.settings.icmp_rate = below(1'000'001);
+  c.settings.tunnel.source4 = Prefix{*parse_ip("198.18.0.0"), 15 + below(18)};
+  c.settings.tunnel.source6 = Prefix{*parse_ip("2001:db8::"), 32 + below(97)};
+  if (below(2) != 0) c.settings.tunnel.gue_port = static_cast<weir::u16>(1 + below(65535));
   c.settings.limits = {100 + below(100), 1000 + below(100), (1U << 26) - below(100)};
   for (unsigned i = 0; i < below(6); ++i) {
     const bool is_v6 = below(2) != 0;
@@ -243,10 +315,12 @@ Configuration random_configuration(std::mt19937& random) {
     Service service{fmt::format("s{}", i),
                     {address(1), static_cast<weir::u16>(1 + i)},
                     weir::Protocol::tcp,
-                    static_cast<weir::Mode>(1 + below(2)),
+                    static_cast<weir::Mode>(1 + below(4)),
                     static_cast<weir::HashOn>(1 + below(2)),
                     256U << below(13),
+                    below(2) * (536 + below(64960)),
                     {}};
+    if (i == 0 && below(2) != 0) service.vip.port = 0;
     if (below(2) != 0) service.protocol = weir::Protocol::udp;
     for (unsigned j = 0; j < below(9); ++j)
       service.backends.push_back({fmt::format("b{}", j),

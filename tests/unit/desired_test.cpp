@@ -214,3 +214,29 @@ TEST_CASE("a plan that is not stored leaves no trace") {
   CHECK(desired->pool().find("dns"));
   CHECK(host.open()->pool().find("dns"));
 }
+
+TEST_CASE("the tunnel settings of the file hold for changes at runtime, and for what is kept when they go") {
+  Host host;
+  host.text += "[tunnel]\nsource4 = \"198.18.0.0/16\"\n";
+  model::Service tunnelled = service("tun", "tcp:203.0.113.20:80");
+  tunnelled.mode = Mode::ipip;
+  tunnelled.mss = 1400;
+  {
+    const auto desired = host.open();
+    change(*desired, model::AddService{tunnelled});
+    const auto add = [&](const char* endpoint) {
+      return desired->plan(model::AddBackend{"tun", {"", model::parse_endpoint(endpoint).value()}}, true);
+    };
+    const auto refused = add("[2001:db8:b::1]:80");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message.find("needs tunnel.source6") != std::string::npos);
+    REQUIRE(add("198.51.100.1:80"));
+    change(*desired, model::AddBackend{"tun", {"", model::parse_endpoint("198.51.100.1:80").value()}});
+  }
+  CHECK(host.open()->pool().find("tun")->mss == 1400);
+  host.text = file_text;
+  const auto plan = host.make()->start();
+  REQUIRE_FALSE(plan);
+  CHECK(plan.error().message.find("needs tunnel.source4") != std::string::npos);
+  CHECK(plan.error().message.find(host / "state") != std::string::npos);
+}

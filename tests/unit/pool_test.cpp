@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long because the rules between services are many and each has its refusal and its sentence.
-// Longer than most: one case for each rule of the pool.
 #include "control/model/pool.hpp"
 
 #include <catch2/catch.hpp>
@@ -44,8 +43,8 @@ Lines change(Pool& pool, const Mutation& mutation, bool force = false) {
 
 std::string refusal(Pool& pool, const Mutation& mutation) { return change(pool, mutation).at(0); }
 
-Pool pool_with(std::vector<Service> services, Limits limits = {}) {
-  Pool pool(limits);
+Pool pool_with(std::vector<Service> services, Limits limits = {}, const Tunnel& tunnel = {}) {
+  Pool pool(limits, tunnel);
   REQUIRE(pool.plan(Replace{services}, false).map([&](const Plan& plan) { pool.commit(plan); }).has_value());
   return pool;
 }
@@ -67,14 +66,16 @@ TEST_CASE("each object that changes is one line, old -> new") {
   CHECK(change(pool, SetBackend{"web", "b1", 50, {}}) == Lines{"web/b1 weight 100 -> 50"});
   CHECK(change(pool, SetBackend{"web", "b1", {}, Admin::draining}) == Lines{"web/b1 active -> draining"});
   CHECK(change(pool, SetBackend{"web", "b1", 60, Admin::maint}) == Lines{"web/b1 weight 50 -> 60, draining -> maint"});
-  CHECK(change(pool, SetService{"web", HashOn::source, 256}) == Lines{"web hash 5tuple -> source, rows 65536 -> 256"});
+  CHECK(change(pool, SetService{"web", HashOn::source, 256, 1400}) ==
+        Lines{"web hash 5tuple -> source, rows 65536 -> 256, mss 0 -> 1400"});
   CHECK(change(pool, DeleteBackend{"web", "b1"}) == Lines{"web/b1 removed"});
   Service other = web();
   other.backends = {backend("b2", "198.51.100.12:81")};
   other.vip.port = 8080;
-  CHECK(change(pool, Replace{{other}}) ==
-        Lines{"web vip tcp:203.0.113.10:80 -> tcp:203.0.113.10:8080, hash source -> 5tuple, rows 256 -> 65536",
-              "web/b2 address 198.51.100.12:8080 -> 198.51.100.12:81", "web/b4 removed"});
+  CHECK(change(pool, Replace{{other}}) == Lines{"web vip tcp:203.0.113.10:80 -> tcp:203.0.113.10:8080, hash source -> "
+                                                "5tuple, rows 256 -> 65536, mss 1400 -> 0",
+                                                "web/b2 address 198.51.100.12:8080 -> 198.51.100.12:81",
+                                                "web/b4 removed"});
   CHECK(change(pool, DeleteService{"web"}, true) == Lines{"web removed", "web/b2 removed"});
   CHECK(pool.services().empty());
 }
@@ -92,7 +93,7 @@ TEST_CASE("asking for what is already so is no change") {
                                    AddBackend{"web", backend("", "198.51.100.11:8080")},
                                    SetBackend{"web", "b1", 100, Admin::active},
                                    SetBackend{"web", "b1", {}, {}},
-                                   SetService{"web", HashOn::five_tuple, default_rows},
+                                   SetService{"web", HashOn::five_tuple, default_rows, 0},
                                    Replace{{web()}},
                                    Replace{{reordered}}};
   for (const Mutation& mutation : same) {
@@ -120,7 +121,7 @@ TEST_CASE("adding something else under a name in use is a conflict that names th
 TEST_CASE("what does not exist cannot be changed or deleted") {
   Pool pool = pool_with({web()});
   CHECK(refusal(pool, DeleteService{"shop"}) == "not_found: there is no service \"shop\"");
-  CHECK(refusal(pool, SetService{"shop", {}, {}}) == "not_found: there is no service \"shop\"");
+  CHECK(refusal(pool, SetService{"shop", {}, {}, {}}) == "not_found: there is no service \"shop\"");
   CHECK(refusal(pool, AddBackend{"shop", backend("", "192.0.2.9:1")}) == "not_found: there is no service \"shop\"");
   CHECK(refusal(pool, DeleteBackend{"web", "b9"}) == "not_found: service \"web\" has no backend \"b9\"");
   CHECK(refusal(pool, SetBackend{"web", "b9", 1, {}}) == "not_found: service \"web\" has no backend \"b9\"");
@@ -195,7 +196,11 @@ TEST_CASE("a service that breaks a rule by itself is refused with the rule") {
         "invalid: web/b1: address 203.0.113.10 is the VIP itself; write the server's own address");
   Service no_port = web();
   no_port.vip.port = 0;
-  CHECK(complaint(no_port) == "invalid: web: VIP tcp:203.0.113.10:0: port 0 is not a port; write 1 to 65535");
+  CHECK(complaint(no_port) ==
+        "invalid: web/b1: port 8080 under the VIP's port 0 (every port): the client's port is kept; write port 0");
+  CHECK(complaint(with("203.0.113.10:80", backend("b1", "198.51.100.1:0"))) ==
+        "invalid: web/b1: port 0 keeps the client's port, which is for a VIP with port 0 (every port); this VIP has "
+        "port 80: write the server's port");
   Service twice = web();
   twice.backends[1].name = "b1";
   CHECK(complaint(twice) == "invalid: web/b1: there are two backends of this name; rename one");
@@ -231,10 +236,125 @@ TEST_CASE("rows are a power of two from 2^8 to 2^20") {
   Pool pool = pool_with({web()});
   for (const u32 rows : {0U, 1U, 128U, 255U, 257U, 65537U, 1U << 21, 0xffffffffU}) {
     CAPTURE(rows);
-    CHECK_THAT(refusal(pool, SetService{"web", {}, rows}),
+    CHECK_THAT(refusal(pool, SetService{"web", {}, rows, {}}),
                Catch::Contains("is not a power of two from 256 to 1048576"));
   }
-  for (const u32 rows : {256U, 1U << 20}) CHECK(pool.plan(SetService{"web", {}, rows}, false).has_value());
+  for (const u32 rows : {256U, 1U << 20}) CHECK(pool.plan(SetService{"web", {}, rows, {}}, false).has_value());
+}
+
+TEST_CASE("an MSS is 536 to 65495, or 0 for none") {
+  Pool pool = pool_with({web()});
+  for (const u32 mss : {1U, 535U, 65496U, 0xffffffffU})
+    CHECK(
+        refusal(pool, SetService{"web", {}, {}, mss}) ==
+        fmt::format("invalid: web: mss {} is outside 536..65495; 0 leaves it as clients and servers announce it", mss));
+  CHECK(change(pool, SetService{"web", {}, {}, 536}) == Lines{"web mss 0 -> 536"});
+  CHECK(change(pool, SetService{"web", {}, {}, 65495}) == Lines{"web mss 536 -> 65495"});
+  CHECK(change(pool, SetService{"web", {}, {}, 0}) == Lines{"web mss 65495 -> 0"});
+}
+
+const Tunnel both_families{*parse_prefix("198.18.0.0/16"), *parse_prefix("2001:db8:e::/64"), 6080};
+
+TEST_CASE("tunnel modes carry either family to backends of either family, the other two do not") {
+  for (const Mode mode : {Mode::nat, Mode::l2dsr, Mode::ipip, Mode::gue})
+    for (const char* vip : {"203.0.113.10:80", "[2001:db8:f::10]:80"})
+      for (const char* server : {"198.51.100.1:80", "[2001:db8:b::1]:80"}) {
+        CAPTURE(to_text(mode), vip, server);
+        const bool same = (vip[0] == '[') == (server[0] == '[');
+        CHECK(Pool({}, both_families)
+                  .plan(AddService{service("web", vip, {backend("b1", server)}, mode)}, false)
+                  .has_value() == (same || is_tunnel(mode)));
+      }
+}
+
+TEST_CASE("only nat rewrites ports") {
+  for (const Mode mode : {Mode::nat, Mode::l2dsr, Mode::ipip, Mode::gue}) {
+    Pool pool({}, both_families);
+    const std::string said =
+        refusal(pool, AddService{service("web", "203.0.113.10:80", {backend("b1", "198.51.100.1:8080")}, mode)});
+    CAPTURE(said);
+    CHECK((said == "web added") == (mode == Mode::nat));
+    if (mode != Mode::nat)
+      CHECK(said == fmt::format("invalid: web/b1: port 8080 differs from the VIP's port 80; {} does not rewrite ports, "
+                                "so both must be equal",
+                                to_text(mode)));
+  }
+}
+
+TEST_CASE("a backend in a tunnel mode needs the outer source prefix of its own family") {
+  const Tunnel only4{both_families.source4, {}, 6080};
+  const Tunnel only6{{}, both_families.source6, 6080};
+  for (const Mode mode : {Mode::ipip, Mode::gue})
+    for (const char* vip : {"203.0.113.10:80", "[2001:db8:f::10]:80"}) {
+      const Backend v4 = backend("b4", "198.51.100.1:80");
+      const Backend v6 = backend("b6", "[2001:db8:b::1]:80");
+      const auto said = [&](const Tunnel& tunnel, const Backend& b) {
+        Pool pool({}, tunnel);
+        return refusal(pool, AddService{service("web", vip, {b}, mode)});
+      };
+      CHECK(said(only4, v4) == "web added");
+      CHECK(said(only6, v6) == "web added");
+      CHECK(said(only6, v4) ==
+            fmt::format("invalid: web/b4: mode {} to the IPv4 backend 198.51.100.1 needs tunnel.source4, the prefix of "
+                        "its outer source addresses; write for example source4 = \"198.18.0.0/16\" under [tunnel] in "
+                        "the configuration file and restart lbd",
+                        to_text(mode)));
+      CHECK_THAT(said(only4, v6), Catch::StartsWith("invalid: web/b6: ") && Catch::Contains("needs tunnel.source6"));
+      // A service without backends needs none yet; the backend that is added later does.
+      Pool pool = pool_with({service("web", vip, {}, mode)});
+      CHECK_THAT(refusal(pool, AddBackend{"web", v4}),
+                 Catch::StartsWith("invalid: web/b4: ") && Catch::Contains("needs tunnel.source4"));
+    }
+}
+
+TEST_CASE("a VIP may have services for single ports beside one for every port, and one of those only") {
+  Pool pool = pool_with({service("all", "203.0.113.10:0", {backend("a", "198.51.100.1:0")}),
+                         service("web", "203.0.113.10:80", {backend("w", "198.51.100.2:8080")})});
+  CHECK(change(pool, AddService{service("udp", "udp:203.0.113.10:0", {backend("a", "198.51.100.1:0")})}).size() == 2);
+  CHECK_THAT(refusal(pool, AddService{service("more", "203.0.113.10:0")}),
+             Catch::StartsWith("conflict: more: 203.0.113.10:0/tcp is already the VIP of service \"all\""));
+}
+
+TEST_CASE("a nat backend that takes every port shares its address with no other nat service") {
+  const Service all = service("all", "203.0.113.10:0", {backend("a", "198.51.100.1:0")});
+  const Service one = service("one", "203.0.113.11:80", {backend("o", "198.51.100.1:80")});
+  const auto why = [](const char* mine, const char* other) {
+    return fmt::format(
+        "conflict: {}: 198.51.100.1/tcp is the address of backend {} as well; a nat backend with port 0 "
+        "(every port) has its address and protocol for itself, because answers could not be told apart; "
+        "use another address for one of them, or another mode",
+        mine, other);
+  };
+  Pool first = pool_with({all});
+  CHECK(refusal(first, AddService{one}) == why("one/o", "all/a"));
+  Pool second = pool_with({one});
+  CHECK(refusal(second, AddService{all}) == why("all/a", "one/o"));
+  Pool at_once({});
+  CHECK(refusal(at_once, Replace{{all, one}}) == why("one/o", "all/a"));
+  CHECK(refusal(at_once, Replace{{one, all}}) == why("all/a", "one/o"));
+
+  Service dsr = one;
+  dsr.mode = Mode::l2dsr;
+  CHECK(change(first, AddService{dsr}).size() == 2);
+  Service udp = one;
+  udp.name = "udp";
+  udp.protocol = weir::Protocol::udp;
+  CHECK(change(first, AddService{udp}).size() == 2);
+  CHECK(change(first, AddBackend{"all", backend("b", "198.51.100.2:0")}).size() == 1);
+}
+
+TEST_CASE("an address that takes every port is free again once its backend is gone") {
+  const Service all = service("all", "203.0.113.10:0", {backend("a", "198.51.100.1:0")});
+  const Service one =
+      service("one", "203.0.113.11:80", {backend("o", "198.51.100.1:80"), backend("p", "198.51.100.1:81")});
+  Pool pool = pool_with({all});
+  change(pool, DeleteService{"all"}, true);
+  CHECK(change(pool, AddService{one}).size() == 3);
+  change(pool, DeleteBackend{"one", "o"});
+  CHECK_THAT(refusal(pool, AddService{all}), Catch::Contains("address of backend one/p"));
+  change(pool, DeleteBackend{"one", "p"}, true);
+  CHECK(change(pool, AddService{all}).size() == 2);
+  CHECK(change(pool, Replace{{one}}, true).size() == 4);
 }
 
 TEST_CASE("a limit is named by its key, and what is deleted makes room") {

@@ -27,9 +27,12 @@ void expect_error(const Result<>& result, Fault fault, const std::string& senten
 
 }  // namespace
 
-TEST_CASE("a resolved next hop on an attached interface is fit for nat, and for l2dsr when on-link") {
-  CHECK(daemon::judge_hop(backend, Mode::nat, on_link(HopState::resolved), true));
-  CHECK(daemon::judge_hop(backend, Mode::nat, behind(HopState::resolved), true));
+TEST_CASE("a resolved next hop on an attached interface is fit for any mode, for l2dsr only when on-link") {
+  for (const Mode mode : {Mode::nat, Mode::ipip, Mode::gue}) {
+    CHECK(daemon::judge_hop(backend, mode, on_link(HopState::resolved), true));
+    CHECK(daemon::judge_hop(backend, mode, behind(HopState::resolved), true));
+    CHECK(daemon::judge_hop(backend6, mode, behind(HopState::resolved, gateway6), true));
+  }
   CHECK(daemon::judge_hop(backend, Mode::l2dsr, on_link(HopState::resolved), true));
 }
 

@@ -56,7 +56,7 @@ mode_t mode_of(const std::string& path) {
 
 std::shared_ptr<const Service> service(const std::string& name, u32 backends) {
   Service s{
-      name, *parse_endpoint("[2001:db8::10]:80"), weir::Protocol::udp, weir::Mode::l2dsr, weir::HashOn::source, 256,
+      name, *parse_endpoint("[2001:db8::10]:80"), weir::Protocol::udp, weir::Mode::gue, weir::HashOn::source, 256, 1400,
       {}};
   for (u32 i = 0; i < backends; ++i)
     s.backends.push_back({fmt::format("b{}", i), *parse_endpoint(fmt::format("[2001:db8::{:x}]:80", i + 1)), i,
@@ -170,6 +170,17 @@ TEST_CASE("each kind of damage is named") {
   CHECK(complaint(signed_body(start + fields + "[]}}}")) == "accepted");
   CHECK_THAT(complaint(signed_body(start + fields + "[{\"name\":\"b1\"}]}}}")),
              Catch::Contains("a backend of service \"web\" has no valid \"address\""));
+}
+
+TEST_CASE("a state file of before there was an MSS leaves it alone") {
+  const Directory directory;
+  const std::string body =
+      R"({"base":"","config_checksum":"0","tombstones":[],"services":{"web":{"vip":"192.0.2.1:80","mode":"nat",)"
+      R"("hash":"5tuple","rows":256,"backends":[]}}})";
+  put(directory / "state", fmt::format("weir-state 1 {:016x} {}\n{}", weir::store::checksum(body), body.size(), body));
+  const auto loaded = StateFile(directory / "state").load();
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->services.at("web")->mss == 0);
 }
 
 TEST_CASE("after a change of one service only that one is replaced in the file") {

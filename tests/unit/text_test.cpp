@@ -15,7 +15,8 @@ std::string fault_of(std::string_view text) {
 }
 
 TEST_CASE("an endpoint's text comes back as it was written") {
-  for (const char* text : {"192.0.2.1:80", "0.0.0.0:1", "255.255.255.255:65535", "[2001:db8::1]:443", "[::]:9464"})
+  for (const char* text : {"192.0.2.1:80", "192.0.2.1:0", "0.0.0.0:1", "255.255.255.255:65535", "[2001:db8::1]:443",
+                           "[2001:db8::1]:0", "[::]:9464"})
     CHECK(to_text(*parse_endpoint(text)) == text);
   CHECK(to_text(*parse_endpoint("[2001:DB8:0:0::01]:443")) == "[2001:db8::1]:443");
 }
@@ -45,12 +46,12 @@ TEST_CASE("an IPv4 address in IPv6 form is refused, and the message says how to 
 
 TEST_CASE("a wrong endpoint's message says what is wrong with it") {
   CHECK(fault_of("192.0.2.1") == "\"192.0.2.1\" has no port; write ADDRESS:PORT, for example 192.0.2.1:80");
-  CHECK(fault_of("192.0.2.1:0") == "\"192.0.2.1:0\": port \"0\" is not a number from 1 to 65535");
-  CHECK(fault_of("192.0.2.1:65536") == "\"192.0.2.1:65536\": port \"65536\" is not a number from 1 to 65535");
-  CHECK(fault_of("192.0.2.1:-1") == "\"192.0.2.1:-1\": port \"-1\" is not a number from 1 to 65535");
-  CHECK(fault_of("192.0.2.1:+8") == "\"192.0.2.1:+8\": port \"+8\" is not a number from 1 to 65535");
-  CHECK(fault_of("192.0.2.1:80x") == "\"192.0.2.1:80x\": port \"80x\" is not a number from 1 to 65535");
-  CHECK(fault_of("192.0.2.1:") == "\"192.0.2.1:\": port \"\" is not a number from 1 to 65535");
+  CHECK(fault_of("192.0.2.1:65536") ==
+        "\"192.0.2.1:65536\": port \"65536\" is not a number from 0 (every port) to 65535");
+  CHECK(fault_of("192.0.2.1:-1") == "\"192.0.2.1:-1\": port \"-1\" is not a number from 0 (every port) to 65535");
+  CHECK(fault_of("192.0.2.1:+8") == "\"192.0.2.1:+8\": port \"+8\" is not a number from 0 (every port) to 65535");
+  CHECK(fault_of("192.0.2.1:80x") == "\"192.0.2.1:80x\": port \"80x\" is not a number from 0 (every port) to 65535");
+  CHECK(fault_of("192.0.2.1:") == "\"192.0.2.1:\": port \"\" is not a number from 0 (every port) to 65535");
   CHECK(fault_of("2001:db8::1:80") ==
         "\"2001:db8::1:80\": put an IPv6 address in brackets, for example [2001:db8::1]:80");
   CHECK(fault_of("[2001:db8::1]") == "\"[2001:db8::1]\" is not [ADDRESS]:PORT, for example [2001:db8::1]:80");
@@ -58,6 +59,30 @@ TEST_CASE("a wrong endpoint's message says what is wrong with it") {
   CHECK(fault_of("[192.0.2.1]:80") == "\"[192.0.2.1]:80\": write an IPv4 address without brackets");
   CHECK(fault_of("[") == "\"[\" is not [ADDRESS]:PORT, for example [2001:db8::1]:80");
   CHECK(fault_of("") == "\"\" has no port; write ADDRESS:PORT, for example 192.0.2.1:80");
+}
+
+TEST_CASE("a prefix's text comes back as it was written") {
+  for (const char* text : {"198.18.0.0/16", "0.0.0.0/0", "192.0.2.1/32", "128.0.0.0/1", "198.18.0.4/30", "::/0",
+                           "2001:db8:e::/64", "2001:db8::1/128", "8000::/1", "2001:db8::ff00:0/104"})
+    CHECK(to_text(*parse_prefix(text)) == text);
+  CHECK(*parse_prefix("198.18.0.0/15") == Prefix{*parse_ip("198.18.0.0"), 15});
+}
+
+TEST_CASE("text that is nearly a prefix is refused with what is wrong") {
+  const auto complaint = [](const char* text) {
+    const auto prefix = parse_prefix(text);
+    return prefix ? to_text(*prefix) : prefix.error().message;
+  };
+  CHECK(complaint("198.18.0.0") == "\"198.18.0.0\" has no length; write ADDRESS/LENGTH, for example 198.18.0.0/16");
+  CHECK(complaint("198.18.0.0/33") == "\"198.18.0.0/33\": length \"33\" is not a number from 0 to 32");
+  CHECK(complaint("2001:db8::/129") == "\"2001:db8::/129\": length \"129\" is not a number from 0 to 128");
+  CHECK(complaint("198.18.0.0/") == "\"198.18.0.0/\": length \"\" is not a number from 0 to 32");
+  CHECK(complaint("198.18.0.0/-1") == "\"198.18.0.0/-1\": length \"-1\" is not a number from 0 to 32");
+  CHECK(complaint("198.18.0.0/16x") == "\"198.18.0.0/16x\": length \"16x\" is not a number from 0 to 32");
+  CHECK(complaint("198.18/16") == "\"198.18\" is not an IPv4 or IPv6 address");
+  CHECK(complaint("198.18.3.1/16") == "\"198.18.3.1/16\" has bits beyond its length; write 198.18.0.0/16");
+  CHECK(complaint("2001:db8:e::1/64") == "\"2001:db8:e::1/64\" has bits beyond its length; write 2001:db8:e::/64");
+  CHECK(complaint("192.0.2.1/0") == "\"192.0.2.1/0\" has bits beyond its length; write 0.0.0.0/0");
 }
 
 TEST_CASE("a VIP without a protocol is TCP, and only tcp and udp are protocols") {
@@ -74,11 +99,12 @@ TEST_CASE("a VIP without a protocol is TCP, and only tcp and udp are protocols")
 }
 
 TEST_CASE("every word of the vocabulary comes back as it was written, and no other is accepted") {
-  for (const char* word : {"nat", "l2dsr"}) CHECK(to_text(*parse_mode(word)) == word);
+  for (const char* word : {"nat", "l2dsr", "ipip", "gue"}) CHECK(to_text(*parse_mode(word)) == word);
   for (const char* word : {"5tuple", "source"}) CHECK(to_text(*parse_hash(word)) == word);
   for (const char* word : {"active", "draining", "maint"}) CHECK(to_text(*parse_admin(word)) == word);
   for (const char* word : {"tcp", "udp"}) CHECK(to_text(*parse_protocol(word)) == word);
   CHECK(parse_mode("NAT").error().fault == Fault::invalid);
+  CHECK(parse_mode("ipip6").error().message == "mode \"ipip6\" is not known; write nat, l2dsr, ipip or gue");
   CHECK_FALSE(parse_hash("").has_value());
   CHECK_FALSE(parse_admin("drain").has_value());
 }

@@ -95,7 +95,9 @@ void add_backend_verbs(CLI::App& app, Action& action) {
   CLI::App* add = add_verb(*noun, "add", "Add a backend to a service",
                            "lbctl backend add web 198.51.100.11:8080 --name b1 --weight 100");
   add->add_option("SERVICE", o->service, "Name of the service")->required()->check(not_empty);
-  add->add_option("ADDRESS:PORT", o->address, "198.51.100.11:8080 or [2001:db8::11]:8080")->required();
+  add->add_option("ADDRESS:PORT", o->address,
+                  "198.51.100.11:8080 or [2001:db8::11]:8080; port 0 under a VIP with port 0")
+      ->required();
   add->add_option("--name", o->name, "Its name in the service; derived from the address if absent");
   add->add_option("--weight", o->weight, "Its share of new flows relative to the others: 0..65535, 100 if absent");
   add_safety(*add, o->safety);

@@ -11,7 +11,7 @@ namespace {
 using nlohmann::json;
 
 struct Options {
-  std::string name, vip, mode, hash, rows;
+  std::string name, vip, mode, hash, rows, mss;
   Safety safety;
   Form form;
 };
@@ -21,6 +21,20 @@ std::string sum(const json& backends, const char* field) {
   unsigned long long total = 0;
   for (const json& backend : backends) total += backend.value(field, 0ULL);
   return std::to_string(total);
+}
+
+/// One service with what a packet to its backends may measure: MTU in bytes of IP, MSS in bytes of TCP payload.
+std::string one_service_table(const json& service, bool headers) {
+  using enum Align;
+  Table table{{"NAME"},        {"VIP"},        {"MODE"},       {"HASH"},           {"BACKENDS", right},
+              {"ROWS", right}, {"MTU", right}, {"MSS", right}, {"PACKETS", right}, {"BYTES", right},
+              {"CONNS", right}};
+  const json backends = service.value("backends", json::array());
+  table.add({cell(service, "name"), cell(service, "vip"), cell(service, "mode"), cell(service, "hash"),
+             std::to_string(backends.size()), cell(service, "rows"), cell(service, "mtu"),
+             cell(service, "effective_mss"), sum(backends, "packets"), sum(backends, "bytes"),
+             sum(backends, "connections")});
+  return table.text(headers);
 }
 
 std::string service_table(const json& services, bool headers) {
@@ -45,12 +59,14 @@ CLI::App* verb_on(CLI::App& noun, const Shared& options, const std::string& verb
 void add_tuning(CLI::App& verb, Options& options) {
   verb.add_option("--hash", options.hash, "What picks the backend: 5tuple, or source (client address)");
   verb.add_option("--rows", options.rows, "Rows of the forwarding table: a power of two");
+  verb.add_option("--mss", options.mss, "Greatest MSS that a SYN may announce: 536..65495, or 0 to leave it alone");
 }
 
 json tuning(const Options& options) {
   json body = json::object();
   if (!options.hash.empty()) body["hash"] = options.hash;
   if (!options.rows.empty()) body["rows"] = as_number(options.rows);
+  if (!options.mss.empty()) body["mss"] = as_number(options.mss);
   return body;
 }
 
@@ -63,8 +79,10 @@ void add_service_verbs(CLI::App& app, Action& action) {
 
   CLI::App* add =
       verb_on(*noun, o, "add", "Add a service", "lbctl service add web --vip tcp:203.0.113.10:80 --mode nat");
-  add->add_option("--vip", o->vip, "PROTOCOL:ADDRESS:PORT, as tcp:203.0.113.10:80 or udp:[2001:db8::1]:53")->required();
-  add->add_option("--mode", o->mode, "nat or l2dsr")->required();
+  add->add_option("--vip", o->vip,
+                  "PROTOCOL:ADDRESS:PORT, as tcp:203.0.113.10:80 or udp:[2001:db8::1]:53; port 0: every port")
+      ->required();
+  add->add_option("--mode", o->mode, "nat, l2dsr, ipip or gue")->required();
   add_tuning(*add, *o);
   add_safety(*add, o->safety);
   add->callback([o, &action] {
@@ -80,7 +98,7 @@ void add_service_verbs(CLI::App& app, Action& action) {
   add_tuning(*set, *o);
   add_safety(*set, o->safety);
   set->callback([o, &action] {
-    if (o->hash.empty() && o->rows.empty()) throw CLI::RequiredError("--hash or --rows");
+    if (o->hash.empty() && o->rows.empty() && o->mss.empty()) throw CLI::RequiredError("--hash, --rows or --mss");
     action = [o](const Client& lbd) {
       return lbd.change("PATCH", service_path(o->name) + o->safety.query_string(), tuning(*o));
     };
@@ -109,7 +127,7 @@ void add_service_verbs(CLI::App& app, Action& action) {
       return lbd.get(service_path(o->name)).map([&](const json& service) {
         if (o->form.json()) return pretty(service);
         const json one = json::array({service});
-        return service_table(one, !o->form.no_headers) + "\n" + backend_table(one, !o->form.no_headers);
+        return one_service_table(service, !o->form.no_headers) + "\n" + backend_table(one, !o->form.no_headers);
       });
     };
   });
