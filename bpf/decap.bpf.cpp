@@ -12,10 +12,6 @@ extern "C" [[gnu::noinline]] weir::u32 weir_forget(weir::u32 value) {
 
 namespace weir::bpf {
 
-LB_INLINE long move_start(xdp_md* context, int bytes) {
-  return reinterpret_cast<long (*)(xdp_md*, int)>(BPF_FUNC_xdp_adjust_head)(context, bytes);
-}
-
 /// A pointer that the context holds in the 4 bytes at `Offset`. Written in assembly: where clang 19 loads such a
 /// pointer a second time it copies the lower half of the register, and the verifier then knows it for a number
 /// ("invalid mem access 'scalar'").
@@ -119,7 +115,7 @@ LB_INLINE DecapVerdict judge(const DecapFrame& frame, Outer& outer) {
 LB_INLINE bool unwrap(xdp_md* context, const Outer& outer) {
   LinkHeader link;
   if (!link.load(DecapFrame(context), outer.network)) return false;
-  if (move_start(context, static_cast<int>(outer.transport - outer.network)) != 0) return false;
+  if (adjust_head(context, static_cast<int>(outer.transport - outer.network)) != 0) return false;
   return link.store(DecapFrame(context), outer.protocol == ip_protocol::ipv4 ? ether_type::ipv4 : ether_type::ipv6);
 }
 

@@ -8,22 +8,9 @@
 
 namespace weir::bpf {
 
-namespace ip_protocol {
-inline constexpr u8 ipv4 = 4;   // RFC 2003
-inline constexpr u8 udp = 17;   // RFC 768
-inline constexpr u8 ipv6 = 41;  // RFC 2473
-}  // namespace ip_protocol
 LB_INLINE constexpr bool is_carrier(u8 protocol) {
   return protocol == ip_protocol::ipv4 || protocol == ip_protocol::ipv6 || protocol == ip_protocol::udp;
 }
-
-/// draft-ietf-intarea-gue-09, 3.1: the header of variant 0, without the fields that flags announce.
-struct [[gnu::packed, gnu::aligned(2)]] Gue {
-  u8 variant_control_length;  // 2 bits variant, C flag, 5 bits length of what follows in 4-byte units
-  u8 protocol;
-  Be16 flags;
-};
-static_assert(sizeof(Gue) == 4);
 
 /// What there is to know of the outer headers. Offsets in bytes from the start of the frame.
 struct Outer {
@@ -33,8 +20,7 @@ struct Outer {
   u32 end = 0;        // of the outer datagram; then of the room that the inner packet may take
   u8 protocol = 0;    // what is at `transport`
   u8 ecn = 0;
-  bool fragment = false;
-  bool later_fragment = false;  // not the first one, so without the headers that follow the IP header
+  Piece piece = Piece::whole;
   bool wrong_checksum = false;
 };
 
@@ -54,7 +40,7 @@ LB_INLINE bool wrong_checksum(const F& frame, u32 network, u32 options) {
     if (i * 4 >= sizeof(Ipv4) + options) break;
     const auto* word = header_at<Be32>(frame, network + i * 4);
     if (!word) return true;
-    sum += (word->raw & 0xffff) + (word->raw >> 16);
+    sum += sum_of(*word);
   }
   return fold(sum) != 0xffff;
 }
@@ -77,8 +63,8 @@ LB_INLINE Stage read_outer4(const F& frame, const S& settings, Outer& outer) {
   outer.ecn = ip->tos & 3;
   outer.transport = outer.network + static_cast<u32>(sizeof(Ipv4)) + options;
   outer.end = outer.network + total;
-  outer.fragment = (fragment & (ipv4_more_fragments | ipv4_fragment_offset)) != 0;
-  outer.later_fragment = (fragment & ipv4_fragment_offset) != 0;
+  if (fragment & (ipv4_more_fragments | ipv4_fragment_offset))
+    outer.piece = fragment & ipv4_fragment_offset ? Piece::later : Piece::first;
   outer.wrong_checksum = wrong_checksum(frame, outer.network, options);
   return go_on;
 }
@@ -102,17 +88,10 @@ LB_INLINE Stage read_outer6(const F& frame, const S& settings, Outer& outer) {
   outer.end = outer.transport + to_host(ip->payload_length);
   if (is_extension(outer.protocol)) {
     const Walk walk = walk_extensions(frame, outer.protocol, outer.transport, outer.end);
+    if (walk.parsed.kind == Kind::none) return end_with(DecapVerdict::not_tunnel);
     outer.protocol = walk.next;
+    outer.piece = walk.piece;
     outer.transport = frame.forget(walk.at) & transport_mask;
-    if (!walk.parsed.ok) {
-      if (walk.parsed.why != Verdict::fragment) return end_with(DecapVerdict::not_tunnel);
-      const auto* extension = header_at<Ipv6Extension>(frame, outer.transport);
-      if (!extension) return end_with(DecapVerdict::not_tunnel);
-      outer.protocol = extension->next_header;
-      outer.fragment = true;
-      outer.later_fragment = (to_host(extension->fragment) & 0xfff8) != 0;
-      outer.transport += static_cast<u32>(sizeof(Ipv6Extension));
-    }
   }
   if (!is_carrier(outer.protocol)) return end_with(DecapVerdict::not_tunnel);
   return first >> 28 == 6 ? go_on : end_with(DecapVerdict::bad_outer_header);
@@ -128,7 +107,7 @@ LB_INLINE Stage read_gue(const F& frame, u32 length, Outer& outer) {
   outer.transport += static_cast<u32>(sizeof(Udp));
   const auto* gue = header_at<Gue>(frame, outer.transport);
   if (!gue) return end_with(DecapVerdict::truncated);
-  const u8 first = gue->variant_control_length;
+  const u8 first = gue->control;
   if (first >> 6 == 1) {  // variant 1 has no header: these are the first bits of an IP header
     if (first >> 4 != 4 && first >> 4 != 6) return end_with(DecapVerdict::gue_unsupported);
     outer.protocol = first >> 4 == 4 ? ip_protocol::ipv4 : ip_protocol::ipv6;
@@ -153,13 +132,14 @@ LB_INLINE Stage open_tunnel(const F& frame, const S& settings, Outer& outer, Dec
   if (is_udp) {
     const auto* udp = header_at<Udp>(frame, outer.transport);
     if (!udp) return end_with(DecapVerdict::not_tunnel);
-    if (outer.later_fragment || !(udp->destination == settings.gue_port())) return end_with(DecapVerdict::not_tunnel);
+    if (outer.piece == Piece::later || !(udp->destination == settings.gue_port()))
+      return end_with(DecapVerdict::not_tunnel);
     udp_length = to_host(udp->length);
   }
   if (!settings.allows(outer.source)) return end_with(DecapVerdict::source_refused);
   if (frame.begin + outer.end > frame.end && outer.end > frame.length()) return end_with(DecapVerdict::truncated);
   if (outer.wrong_checksum) return end_with(DecapVerdict::bad_outer_checksum);
-  if (outer.fragment) return end_with(DecapVerdict::outer_fragment);
+  if (outer.piece != Piece::whole) return end_with(DecapVerdict::outer_fragment);
   kind = is_udp ? DecapVerdict::unwrapped_gue : DecapVerdict::unwrapped_ipip;
   return is_udp ? read_gue(frame, udp_length, outer) : go_on;
 }
