@@ -108,7 +108,10 @@ Outcome<std::vector<DecapState>> decap_states(const std::string& pin_dir) {
   std::sort(directories.begin(), directories.end());
   std::vector<DecapState> states;
   for (const std::string& directory : directories) {
-    auto state = read_state(decap_interface(directory), pin_dir + "/" + directory);
+    const auto read = [&] { return read_state(decap_interface(directory), pin_dir + "/" + directory); };
+    auto state = read();
+    // A program that is replaced while it is looked at is gone with its maps.
+    for (int again = 0; !state && again < 10; ++again) state = read();
     if (!state) return tl::unexpected(state.error());
     states.push_back(std::move(*state));
   }

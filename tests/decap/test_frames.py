@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
-from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, IPv6, Raw, TCP, UDP, fragment, fragment6
+from scapy.all import ARP, Dot1Q, Ether, ICMP, IP, Raw, TCP, UDP, fragment
 
 import tunnels
-from tunnels import (CLIENT, DROP, NUMBER, OWN, PASS, SOURCE, STRANGER, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, PadN,
+from tunnels import (CLIENT, DROP, NUMBER, OWN, PASS, STRANGER, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, PadN,
                      frame, gue, inner, outer, udp, wrap)
 
 BOTH = (4, 6)
@@ -114,8 +114,9 @@ def corrected(data):
     return data[:14] + bytes(header)[:20] + data[34:]
 
 
-PIECES4 = [frame(bytes(p)) for p in fragment(outer(4, 4, flags=0) / Raw(bytes(inner(4)) * 3), fragsize=80)]
-PIECES4_UDP = [frame(bytes(p)) for p in fragment(outer(4, 17, flags=0) / udp() / gue(4) / Raw(bytes(inner(4)) * 3), fragsize=80)]
+LONG = Raw(bytes(inner(4)) * 3)
+PIECES4 = [frame(bytes(p)) for p in fragment(outer(4, 4, flags=0) / LONG, fragsize=80)]
+PIECES4_UDP = [frame(bytes(p)) for p in fragment(outer(4, 17, flags=0) / udp() / gue(4) / LONG, fragsize=80)]
 
 
 def piece6(offset, more, next_header, content):
@@ -129,7 +130,8 @@ HEADER = {4: 14 + 20, 6: 14 + 40}  # where what follows the outer IP header star
 # verdict, what is special, frame
 CASES = [
     ("not_ip", "ARP", bytes(Ether(**tunnels.MAC) / ARP())),
-    ("not_ip", "three VLAN tags", bytes(Ether(**tunnels.MAC) / Dot1Q() / Dot1Q() / Dot1Q() / wrap("ipip", 4, inner(4), 4))),
+    ("not_ip", "three VLAN tags", 
+     bytes(Ether(**tunnels.MAC) / Dot1Q() / Dot1Q() / Dot1Q() / wrap("ipip", 4, inner(4), 4))),
     ("not_ip", "EtherType of something else", frame(wrap("ipip", 4, inner(4), 4), ether_type=0x9000)),
     ("not_unicast", "broadcast", changed(IPIP[4], (0, b"\xff" * 6))),
     ("not_unicast", "multicast", changed(IPIP[6], (0, b"\x33\x33"))),
@@ -141,15 +143,19 @@ CASES = [
     ("not_tunnel", "ssh, IPv4", frame(outer(4, 6) / TCP(dport=22))),
     ("not_tunnel", "ssh, IPv6", frame(outer(6, 6) / TCP(dport=22))),
     ("not_tunnel", "ping", frame(outer(4, 1) / ICMP())),
-    ("not_tunnel", "another UDP port, from a stranger", frame(outer(4, 17, source=STRANGER[4]) / UDP(dport=53) / gue(4))),
+    ("not_tunnel", "another UDP port, from a stranger",
+     frame(outer(4, 17, source=STRANGER[4]) / UDP(dport=53) / gue(4))),
     ("not_tunnel", "another UDP port, IPv6", frame(outer(6, 17) / UDP(dport=53) / gue(4))),
     ("not_tunnel", "UDP header cut", GUE[4][:HEADER[4] + 7]),
     ("not_tunnel", "later fragment of some UDP, IPv4", PIECES4_UDP[1]),
     ("not_tunnel", "later fragment of some UDP, IPv6", piece6(20, 0, 17, b"\x17\xc0" * 8)),
     ("not_tunnel", "extension header cut", frame(outer(6, 60, plen=8) / IPv6ExtHdrDestOpt(nh=41))[:14 + 44]),
-    ("not_tunnel", "nine extension headers", frame(outer(6, 60) / Raw((b"\x3c\0" + b"\0" * 6) * 8 + b"\x29\0" + b"\0" * 6) / Raw(bytes(inner(6))))),
+    ("not_tunnel", "nine extension headers",
+     frame(outer(6, 60) / Raw((b"\x3c\0" + b"\0" * 6) * 8 + b"\x29\0" + b"\0" * 6) / Raw(bytes(inner(6))))),
     ("not_tunnel", "no next header", frame(outer(6, 59))),
-    *[("source_refused", f"{kind} over IPv{f}", frame(wrap(kind, f, inner(f), f, source=STRANGER[f]))) for kind in KINDS for f in BOTH],
+    *[("source_refused", f"{kind} over IPv{f}",
+       frame(wrap(kind, f, inner(f), f, source=STRANGER[f])))
+      for kind in KINDS for f in BOTH],
     ("source_refused", "a stranger's fragment", corrected(changed(PIECES4[0], (26, bytes([198, 19, 0, 1]))))),
     ("source_refused", "just below the prefix", frame(wrap("ipip", 4, inner(4), 4, source="198.17.255.255"))),
     ("bad_outer_header", "IPv4 version 5", corrected(changed(IPIP[4], (14, b"\x55")))),
@@ -169,12 +175,15 @@ CASES = [
     ("truncated", "IPv4 options beyond the frame", frame(outer(4, 4, ihl=15, len=60))),
     ("bad_udp_length", "length 11", frame(outer(4, 17) / udp(len=11) / gue(4) / Raw(bytes(inner(4))))),
     ("bad_udp_length", "length 0", frame(outer(6, 17) / udp(len=0) / gue(4) / Raw(bytes(inner(4))))),
-    ("bad_udp_length", "one byte more than the datagram", frame(outer(4, 17) / udp(len=8 + 4 + len(inner(4)) + 1) / gue(4) / Raw(bytes(inner(4))))),
-    *[("gue_unsupported", f"first byte {first:#x} over IPv{f}", frame(outer(f, 17) / udp() / gue(4, first) / Raw(bytes(inner(4)))))
+    ("bad_udp_length", "one byte more than the datagram",
+     frame(outer(4, 17) / udp(len=8 + 4 + len(inner(4)) + 1) / gue(4) / Raw(bytes(inner(4))))),
+    *[("gue_unsupported", f"first byte {first:#x} over IPv{f}",
+       frame(outer(f, 17) / udp() / gue(4, first) / Raw(bytes(inner(4)))))
       for f in BOTH for first in (0x01, 0x1f, 0x20, 0x50, 0x70, 0x80, 0xc0)],
     ("gue_unsupported", "flags", frame(outer(4, 17) / udp() / gue(4, flags=b"\0\1") / Raw(bytes(inner(4))))),
     ("gue_unsupported", "Ethernet inside", frame(outer(4, 17) / udp() / gue(4, protocol=143) / Raw(bytes(inner(4))))),
-    *[("bad_inner_header", f"IPv{other} announced as IPv{f}", frame(outer(4, NUMBER[f]) / Raw(bytes(inner(other))))) for f, other in ((4, 6), (6, 4))],
+    *[("bad_inner_header", f"IPv{other} announced as IPv{f}", frame(outer(4, NUMBER[f]) / Raw(bytes(inner(other)))))
+      for f, other in ((4, 6), (6, 4))],
     ("bad_inner_header", "IPv4 of 19 bytes", frame(outer(4, 4) / Raw(bytes(inner(4))[:19]))),
     ("bad_inner_header", "IPv6 of 39 bytes", frame(outer(4, 41) / Raw(bytes(inner(6))[:39]))),
     ("bad_inner_header", "nothing inside", frame(outer(6, 41))),

@@ -31,7 +31,8 @@ def ip(family, source, destination, ecn=0, **fields):
 
 
 def inner(family, ecn=0, **fields):
-    return ip(family, CLIENT[family], VIP[family], ecn, **fields) / TCP(sport=40000, dport=80, flags="PA") / Raw(b"GET /\n")
+    header = ip(family, CLIENT[family], VIP[family], ecn, **fields)
+    return header / TCP(sport=40000, dport=80, flags="PA") / Raw(b"GET /\n")
 
 
 def gue(family, first=0, protocol=None, flags=b"\0\0"):

@@ -29,13 +29,16 @@ struct Options {
   std::string output = "table";
 };
 
-Text attach(const Options& options, const bpf::DecapSettings& settings) {
+Text attach(const Options& options) {
   const u32 ifindex = if_nametoindex(options.interface.c_str());
   if (ifindex == 0) return failure("there is no interface {}; see: ip link", options.interface);
+  const auto settings = decap::settings_from(options.from, options.to, options.gue_port, options.interface);
+  if (!settings) return tl::unexpected(settings.error());
   const std::map<std::string, bpf::AttachPolicy> policies{{"automatic", bpf::AttachPolicy::native_else_generic},
                                                           {"native", bpf::AttachPolicy::native_only},
                                                           {"generic", bpf::AttachPolicy::generic_only}};
-  const auto done = bpf::attach_decap(settings, options.interface, ifindex, policies.at(options.mode), options.pin_dir);
+  const auto done =
+      bpf::attach_decap(*settings, options.interface, ifindex, policies.at(options.mode), options.pin_dir);
   if (!done) return tl::unexpected(done.error());
   if (!done->warning.empty()) fmt::print(stderr, "lb-decap: {}\n", done->warning);
   return fmt::format("{} attached {}\n", options.interface,
@@ -96,14 +99,7 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
     return complain(usage, fmt::format("{} (see lb-decap --help)", error.what()));
   }
-  Text text;
-  if (attach_verb->parsed()) {
-    const auto settings = decap::settings_from(options.from, options.to, options.gue_port, options.interface);
-    if (!settings) return complain(failed, settings.error());
-    text = attach(options, *settings);
-  } else {
-    text = detach_verb->parsed() ? detach(options) : status(options);
-  }
+  const Text text = attach_verb->parsed() ? attach(options) : detach_verb->parsed() ? detach(options) : status(options);
   if (!text) return complain(failed, text.error());
   const bool written = std::fputs(text->c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
   return written ? 0 : complain(failed, "standard output cannot be written");
