@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <string_view>
@@ -22,8 +23,14 @@ namespace fs = std::filesystem;
 constexpr std::string_view link_prefix = "link-";
 constexpr std::string_view map_prefix = "weir_";
 
+/// A BPF file system takes no name with a dot (eth0.100), and no interface has a colon in its name.
+std::string exchanged(std::string name, char from, char to) {
+  std::replace(name.begin(), name.end(), from, to);
+  return name;
+}
+
 std::string link_path(const std::string& interface, const std::string& pin_dir) {
-  return fmt::format("{}/{}{}", pin_dir, link_prefix, interface);
+  return fmt::format("{}/{}{}", pin_dir, link_prefix, exchanged(interface, '.', ':'));
 }
 
 /// Which mode a program is attached in, as the kernel reports it.
@@ -122,7 +129,7 @@ std::vector<std::string> attached_interfaces(const std::string& pin_dir) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(pin_dir, error)) {
     const std::string name = entry.path().filename();
-    if (name.starts_with(link_prefix)) names.push_back(name.substr(link_prefix.size()));
+    if (name.starts_with(link_prefix)) names.push_back(exchanged(name.substr(link_prefix.size()), ':', '.'));
   }
   return names;
 }
