@@ -5,6 +5,7 @@
 
 #include "control/model/text.hpp"
 #include "control/table/records.hpp"
+#include "control/table/tunnel.hpp"
 
 namespace weir::lbsim {
 
@@ -32,6 +33,7 @@ Result<> Simulation::publish(const config::Configuration& configuration) {
   TableMemory& memory = engine_->memory();
   const model::Seed seed = configuration.settings.seed.value_or(model::Seed{});
   initialise(memory, table::flow_keys(seed));
+  table::write_tunnel(memory, configuration.settings.tunnel);
   // More than a run can ask for where the world sets no bound; the core's own budget is per second.
   memory.globals->icmp_rate = world_.answers.value_or(1'000'000);
   for (const Interface& interface : world_.interfaces)
@@ -79,8 +81,7 @@ Result<> Simulation::tamper(const std::string& line) {
   if (read && placed && what == "service-id") {
     const Service& service = memory.services[placed->id];
     const u32 key = key_word(KeyKind::service, static_cast<u8>(service.protocol), service.port);
-    table::IndexWriter(memory).put({service.vip, key}, value);
-    return {};
+    if (table::IndexWriter(memory).put({service.vip, key}, value)) return {};
   }
   if (read && what == "backend-service")
     for (u32 id = 1; id < backend_names_.size(); ++id)

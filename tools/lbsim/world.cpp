@@ -65,10 +65,10 @@ Way World::way_to(const Ip& address) const {
   return towards(neighbor_at(best->gateway.value_or(address), best->interface), best->interface, best->mtu);
 }
 
-u64 World::hop_of(const Ip& address) const {
+table::Hop World::hop_of(const Ip& address) const {
   const Way way = way_to(address);
-  if (way.kind != Way::Kind::resolved || !way.interface->attached) return 0;
-  return hop_word(way.mac, port_index(way.interface->ifindex));
+  if (way.kind != Way::Kind::resolved || !way.interface->attached) return {};
+  return {hop_word(way.mac, port_index(way.interface->ifindex)), way.mtu};
 }
 
 Route World::route_to(const Ip& client, u32 length) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/config/config.hpp"
+#include "control/table/records.hpp"
 #include "dataplane/core/pick.hpp"
 
 namespace weir::lbsim {
@@ -62,8 +63,8 @@ struct World {
   [[nodiscard]] bool is_local(const Ip& address) const;
   /// The longest prefix wins, as in the kernel.
   [[nodiscard]] Way way_to(const Ip& address) const;
-  /// The word of weir::Backend: 0 when the next hop is not known or lies beyond an interface that is not attached.
-  [[nodiscard]] u64 hop_of(const Ip& address) const;
+  /// The way to a backend; nothing when its next hop is not known or lies beyond an interface that is not attached.
+  [[nodiscard]] table::Hop hop_of(const Ip& address) const;
   /// What bpf_fib_lookup would say to an answer of `length` bytes for `client`.
   [[nodiscard]] Route route_to(const Ip& client, u32 length) const;
 };
