@@ -67,7 +67,7 @@ def sections_of(path):
                 continue
             name, include = heading.groups()
             if name not in SECTIONS or name in found:
-                raise CorpusError(f'{path}:{number}: no section, or the second "{name}"; there are {", ".join(SECTIONS)}')
+                raise CorpusError(f'{path}:{number}: "{name}" is no section of {", ".join(SECTIONS)}, or there twice')
             current = []
             if include:
                 current.append(read_include(path, number, SECTIONS[name], include))
