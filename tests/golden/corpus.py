@@ -54,8 +54,8 @@ def golden_paths():
 
 
 def sections_of(path):
-    """{section: (first line's number, lines)}."""
-    found, current = {}, None
+    """{section: (number of its first line, its lines, the text that it includes)}."""
+    found, included, current = {}, {}, None
     with open(path, encoding="utf-8") as text:
         for number, line in enumerate(text.read().splitlines(), 1):
             heading = re.fullmatch(r"--- (\w+)(?: (\S+))?", line)
@@ -69,12 +69,18 @@ def sections_of(path):
             if name not in SECTIONS or name in found:
                 raise CorpusError(f'{path}:{number}: "{name}" is no section of {", ".join(SECTIONS)}, or there twice')
             current = []
+            found[name] = (number + 1, current)
             if include:
-                current.append(read_include(path, number, SECTIONS[name], include))
-            found[name] = (number + (0 if include else 1), current)
+                included[name] = read_include(path, number, SECTIONS[name], include)
     if "config" not in found or "cases" not in found or "world" not in found:
         raise CorpusError(f"{path}:1: world, config and cases are required")
-    return found
+    return {name: (first, lines, included.get(name, "")) for name, (first, lines) in found.items()}
+
+
+def joined(lines, included):
+    """The lines around an included text: in TOML, what stands above the first table belongs to no table."""
+    tables = next((i for i, line in enumerate(lines) if line.startswith("[")), len(lines))
+    return "\n".join([*lines[:tables], included, *lines[tables:]]) + "\n"
 
 
 def read_include(path, number, folder, name):
@@ -166,6 +172,6 @@ def check_step(step, known, fail):
 
 def read(path):
     found = sections_of(path)
-    texts = {name: "\n".join(lines) + "\n" for name, (_, lines) in found.items()}
-    cases = cases_of(path, *found["cases"])
+    texts = {name: joined(lines, included) for name, (_, lines, included) in found.items()}
+    cases = cases_of(path, *found["cases"][:2])
     return GoldenFile(os.path.basename(path)[:-7], texts["world"], texts["config"], texts.get("names", ""), cases)
