@@ -121,7 +121,7 @@ class PcapWriter : public CaptureWriter {
 Result<std::unique_ptr<FrameSource>> open_capture(const std::string& path) {
   char error[PCAP_ERRBUF_SIZE] = {};
   Capture capture(pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error));
-  if (!capture) return fail(Fault::invalid, "cannot read the capture: {}", std::string(error));
+  if (!capture) return fail(Fault::invalid, "{}: cannot be read as a capture: {}", path, std::string(error));
   if (const int type = pcap_datalink(capture.get()); type != DLT_EN10MB) {
     const char* name = pcap_datalink_val_to_name(type);
     return fail(Fault::invalid,

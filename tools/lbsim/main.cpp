@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // lbsim: the fast path without a NIC. Frames in, verdicts and frames out.
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
-#include <sstream>
+#include <iterator>
 
 #include "control/config/config.hpp"
 #include "tools/lbsim/frames.hpp"
@@ -37,10 +39,10 @@ constexpr const char* footer =
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf()))
-    return fail(Fault::invalid, "{}: cannot be read: {}", path, std::strerror(errno));
-  return std::move(text).str();
+  if (!file) return fail(Fault::invalid, "{}: cannot be read: {}", path, std::strerror(errno));
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  if (file.bad()) return fail(Fault::invalid, "{}: cannot be read to its end", path);
+  return text;
 }
 
 MacBits destination_mac(const std::vector<u8>& frame) {

@@ -53,11 +53,6 @@ class WorldReader {
     world_.answers = reader_.integer(root_, "answers", 0, 1U << 30);
     world_.forwarding = boolean(root_, "forwarding").value_or(true);
     for (const toml::table* table : reader_.tables(root_, "interface")) read_interface(*table);
-    for (const std::string& name : settings_.interfaces)
-      if (!world_.named(name))
-        reader_.complain({1, 1}, fmt::format("the configuration's interface \"{}\" is not in the world; add an "
-                                             "[[interface]] of that name",
-                                             name));
     for (const toml::table* table : reader_.tables(root_, "neighbor")) read_neighbor(*table);
     for (const toml::table* table : reader_.tables(root_, "route")) read_route(*table);
     for (const toml::table* table : reader_.tables(root_, "local")) {
@@ -66,6 +61,14 @@ class WorldReader {
       if (const auto address = reader_.parsed(*table, "address", model::parse_ip)) world_.local.push_back(*address);
     }
     read_tamper();
+    // Last, for it has no place in the text: whatever else is wrong may be the reason.
+    if (!reader_.failed()) {
+      for (const std::string& name : settings_.interfaces)
+        if (!world_.named(name))
+          reader_.complain({1, 1}, fmt::format("the configuration's interface \"{}\" is not in the world; add an "
+                                               "[[interface]] of that name",
+                                               name));
+    }
     if (reader_.failed()) return tl::unexpected(reader_.error(file_name));
     return std::move(world_);
   }
@@ -138,16 +141,17 @@ class WorldReader {
     route.mtu = mtu_of(table, 0);
     if (!route.unreachable)
       route.interface =
-          table.contains("dev") || !route.gateway ? interface_of(table, "dev") : interface_to(*route.gateway);
+          table.contains("dev") || !route.gateway ? interface_of(table, "dev") : interface_to(table, *route.gateway);
     world_.routes.push_back(route);
   }
 
   /// Where the gateway is a neighbour; a route without `dev` goes there.
-  std::size_t interface_to(const Ip& gateway) {
+  std::size_t interface_to(const toml::table& table, const Ip& gateway) {
     for (const Neighbor& neighbor : world_.neighbors)
       if (neighbor.address == gateway) return neighbor.interface;
-    reader_.complain({1, 1}, fmt::format("the gateway {} is no [[neighbor]]; add one, or say `dev` in its routes",
-                                         model::to_text(gateway)));
+    reader_.complain(
+        config::place_of(*table.get("via")),
+        fmt::format("the gateway {} is no [[neighbor]]; add one, or say `dev` in its routes", model::to_text(gateway)));
     return 0;
   }
 
