@@ -52,7 +52,8 @@ class NativeEngine : public Engine {
     Outcome outcome = engine_.run(frame, ingress, world_.headroom);
     const Action action = action_of(outcome.verdict);
     if (action == Action::drop) outcome.frame.clear();
-    count(frame, outcome, action == Action::transmit);
+    // What Weir answers itself is no backend's.
+    count(frame, outcome, action == Action::transmit && outcome.backend_id != 0);
     return Fate{outcome.verdict,    outcome.egress, outcome.service_id,
                 outcome.backend_id, outcome.row,    std::move(outcome.frame)};
   }
@@ -71,8 +72,9 @@ class NativeEngine : public Engine {
     VerdictCounters& verdict = totals_.verdicts[static_cast<u32>(outcome.verdict)];
     verdict.packets += 1;
     verdict.bytes += extent.bytes;
-    if (outcome.service_id != 0) add(totals_.services[outcome.service_id], extent, is_return(outcome.verdict));
-    if (outcome.backend_id != 0) add(totals_.backends[outcome.backend_id], extent, is_return(outcome.verdict));
+    if (!sent) return;
+    add(totals_.services[outcome.service_id], extent, is_return(outcome.verdict));
+    add(totals_.backends[outcome.backend_id], extent, is_return(outcome.verdict));
   }
 
   static void add(Counters& counters, const Extent& extent, bool is_return) {
