@@ -10,7 +10,7 @@
 namespace weir::testing {
 
 /// Empty when the outcome of `in` keeps these laws, else the one that is broken:
-/// - what is not sent leaves no trace: same bytes, no egress;
+/// - what is not sent leaves no trace: no egress, and the same bytes unless room was lacking;
 /// - what is sent has an egress, lengths that fit the frame and, where Weir wrote it, a right IPv4 header checksum;
 /// - correct checksums stay correct, a UDP checksum that was there stays there;
 /// - nat, ipip and gue take one from the TTL; ipip and gue carry the datagram otherwise as it came, but for a SYN's

@@ -83,10 +83,12 @@ void set_globals(Globals& globals) {
   }
 }
 
-u64 hop(const Ip& backend, u32 ingress, u32 other) {
+table::Hop hop(const Ip& backend, u32 ingress, u32 other) {
   const u32 last = last_byte(backend);
-  if (last == 4) return 0;
-  return hop_word(0x1000'0000'0002 + (u64{last} << 40), port_index(last == 3 ? other : ingress));
+  if (last == 4) return {};
+  // Long enough for an answer that quotes as much as it may.
+  const u32 mtu = last != 2 ? 1500 : is_v4(backend) ? 700 : 1340;
+  return {hop_word(0x1000'0000'0002 + (u64{last} << 40), port_index(last == 3 ? other : ingress)), mtu};
 }
 
 }  // namespace
