@@ -189,7 +189,8 @@ std::string broken_law(const Bytes& in, const Outcome& outcome) {
   const char* name = verdict_table[static_cast<u32>(outcome.verdict)].name;
   if (action_of(outcome.verdict) != Action::transmit) {
     // Room is asked for when all is decided, so a SYN may have lost some of its MSS by then. It is discarded.
-    if (outcome.frame != in && outcome.verdict != Verdict::no_headroom) return fmt::format("{}: the frame was changed", name);
+    if (outcome.frame != in && outcome.verdict != Verdict::no_headroom)
+      return fmt::format("{}: the frame was changed", name);
     return outcome.egress == 0 ? "" : fmt::format("{}: an egress is named", name);
   }
   if (outcome.egress == 0) return fmt::format("{}: no egress is named", name);
