@@ -64,7 +64,7 @@ void add_flows(std::vector<Bytes>& frames, bool v6, u8 protocol, const std::vect
     spec.tcp_options = {1, 2, 4, 5, 0xb4, 3, 3, 7};
     frames.push_back(make_frame(spec));
     if (v6) continue;
-    for (const u16 fragment : {0x2000, 0x2001, 0x00b9}) {
+    for (const u16 fragment : {u16{0x2000}, u16{0x2001}, u16{0x00b9}}) {
       spec.fragment = fragment;
       frames.push_back(make_frame(spec));
     }
@@ -87,8 +87,8 @@ void add_control(std::vector<Bytes>& frames, bool v6, u8 protocol, const std::ve
       frames.push_back(error_about(about, unreachable, 4, most, tags));
     FrameSpec echo = to_vip(v6, protocol, host);
     echo.vlans = tags;
-    for (const u8 type : {v6 ? 128 : 8, v6 ? 129 : 0, v6 ? 135 : 13})
-      frames.push_back(make_icmp(echo, type, 0, {0, 1, 0, 2, 'w', 'e', 'i', 'r'}));
+    for (const int type : {v6 ? 128 : 8, v6 ? 129 : 0, v6 ? 135 : 13})
+      frames.push_back(make_icmp(echo, static_cast<u8>(type), 0, {0, 1, 0, 2, 'w', 'e', 'i', 'r'}));
   }
   for (u32 i = 0; i < std::size(clients4); ++i)
     for (const bool every_port : {false, true})

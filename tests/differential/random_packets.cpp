@@ -32,9 +32,10 @@ Bytes tcp_options(Random& random) {
   Bytes options;
   for (u64 i = below(random, 5); i > 0; --i) options.push_back(1);
   if (!one_in(random, 4))
-    for (const u8 byte : {2, 4, static_cast<int>(below(random, 8)), static_cast<int>(below(random, 256))})
+    for (const u64 byte : {u64{2}, u64{4}, below(random, 8), below(random, 256)})
       options.push_back(static_cast<u8>(byte));
-  for (const u8 byte : {3, 3, 7, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0}) options.push_back(byte);
+  const Bytes others = {3, 3, 7, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0};
+  options.insert(options.end(), others.begin(), others.end());
   if (one_in(random, 3)) std::rotate(options.begin(), options.begin() + 4, options.end());
   options.resize(4 * below(random, 11));
   return options;
