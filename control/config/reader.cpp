@@ -70,11 +70,12 @@ Error Reader::error(const std::string& file_name) const {
 
 void Reader::only(const toml::table& table, std::initializer_list<std::string_view> known) {
   for (const auto& [key, value] : table) {
-    if (std::find(known.begin(), known.end(), key.str()) != known.end()) continue;
+    const std::string_view word = key.str();
+    if (std::find(known.begin(), known.end(), word) != known.end()) continue;
     const std::string_view nearest = *std::min_element(
-        known.begin(), known.end(), [&](auto a, auto b) { return distance(key.str(), a) < distance(key.str(), b); });
+        known.begin(), known.end(), [&word](auto a, auto b) { return distance(word, a) < distance(word, b); });
     // Half of the word may be wrong; beyond that, a suggestion is a guess.
-    const bool is_near = distance(key.str(), nearest) * 2 <= nearest.size();
+    const bool is_near = distance(word, nearest) * 2 <= nearest.size();
     complain({key.source().begin.line, key.source().begin.column},
              is_near ? fmt::format("unknown key \"{}\"; did you mean \"{}\"?", key.str(), nearest)
                      : fmt::format("unknown key \"{}\"; the keys here are {}", key.str(), listed(known)));

@@ -46,6 +46,10 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+/// What a row's frames are made of: the flow's packets, errors about what the VIP has sent, or packets with an IPv4
+/// header of 16 bytes.
+enum class Content { packet, error, malformed };
+
 /// What one row of the report sends.
 struct Case {
   const char* name;
@@ -53,6 +57,7 @@ struct Case {
   u32 expected_action;
   Verdict verdict;
   bool vary_destination = false;  // the answer path: the client is the destination
+  Content kind = Content::packet;
 };
 
 model::Service service(const char* name, const char* vip, Mode mode, const char* backend_prefix, u16 port) {
@@ -60,6 +65,19 @@ model::Service service(const char* name, const char* vip, Mode mode, const char*
   for (int i = 1; i <= 10; ++i)
     s.backends.push_back({fmt::format("b{}", i), {*model::parse_ip(fmt::format("{}{}", backend_prefix, i)), port}});
   return s;
+}
+
+testing::Bytes frame_of(Content kind, const testing::FrameSpec& spec) {
+  testing::Bytes frame = testing::make_frame(spec);
+  if (kind == Content::malformed) frame[14] = 0x44;
+  if (kind != Content::error) return frame;
+  testing::FrameSpec about = spec;  // what the VIP has answered to the client
+  std::swap(about.source, about.destination);
+  std::swap(about.source_port, about.destination_port);
+  testing::Bytes body = {0, 0, 5, 0};
+  const testing::Bytes quote = testing::datagram_of(testing::make_frame(about), 0, 128);
+  body.insert(body.end(), quote.begin(), quote.end());
+  return testing::make_icmp({.source = "192.0.2.33", .destination = spec.destination}, 3, 4, body);
 }
 
 class Bench {
@@ -78,7 +96,11 @@ class Bench {
     for (const auto& s : {service("nat4", "203.0.113.10:80", Mode::nat, "198.51.100.", 8080),
                           service("nat6", "[2001:db8:f::10]:80", Mode::nat, "2001:db8:b::", 8080),
                           service("dsr4", "203.0.113.20:80", Mode::l2dsr, "198.51.100.1", 80),
-                          service("dsr6", "[2001:db8:f::20]:80", Mode::l2dsr, "2001:db8:b::1", 80)})
+                          service("dsr6", "[2001:db8:f::20]:80", Mode::l2dsr, "2001:db8:b::1", 80),
+                          service("ipip4", "203.0.113.60:80", Mode::ipip, "198.51.100.1", 80),
+                          service("ipip6", "[2001:db8:f::60]:80", Mode::ipip, "2001:db8:b::1", 80),
+                          service("gue4", "203.0.113.70:80", Mode::gue, "198.51.100.1", 80),
+                          service("gue6", "[2001:db8:f::70]:80", Mode::gue, "2001:db8:b::1", 80)})
       plan.steps.push_back({s.name, nullptr, std::make_shared<model::Service>(s)});
     if (auto done = publisher_->apply(plan); !done) die(done.error().message);
     load_wrapper();
@@ -144,10 +166,11 @@ class Bench {
                               : fmt::format("198.{}.{}.{}", 18 + (draw >> 16 & 1), draw >> 8 & 0xff, 1 + (draw & 0x7f));
       (c.vary_destination ? spec.destination : spec.source) = client;
       (c.vary_destination ? spec.destination_port : spec.source_port) = static_cast<u16>(1024 + (draw >> 32) % 64000);
-      template_ = testing::make_frame(spec);
+      template_ = frame_of(c.kind, spec);
       std::memcpy(&flows_.as<FlowRecord>()[i], template_.data(), sizeof(FlowRecord));
     }
-    state_.as<bench::State>()[0] = {0, flows - 1, 0};
+    const bool grows = c.verdict == Verdict::forwarded_ipip || c.verdict == Verdict::forwarded_gue;
+    state_.as<bench::State>()[0] = {0, flows - 1, grows ? static_cast<u32>(template_.size()) : 0};
   }
 
   // A benchmark of the wrong path is worse than none: the verdict's counter must move, and the action be the one
@@ -198,13 +221,21 @@ int main(int argc, char** argv) {
 
   constexpr u32 pass = XDP_PASS;
   constexpr u32 tx = XDP_TX;
+  constexpr u32 drop = XDP_DROP;
   const Case cases[] = {
       {"nat ipv4", {.destination = "203.0.113.10"}, tx, Verdict::forwarded_nat},
       {"nat ipv6", {.source = "2001:db8:1::1", .destination = "2001:db8:f::10"}, tx, Verdict::forwarded_nat},
       {"nat ipv4 answer", {.source = "198.51.100.1", .source_port = 8080}, tx, Verdict::returned_nat, true},
       {"l2dsr ipv4", {.destination = "203.0.113.20"}, tx, Verdict::forwarded_l2dsr},
       {"l2dsr ipv6", {.source = "2001:db8:1::1", .destination = "2001:db8:f::20"}, tx, Verdict::forwarded_l2dsr},
+      {"ipip ipv4", {.destination = "203.0.113.60"}, tx, Verdict::forwarded_ipip},
+      {"ipip ipv6", {.source = "2001:db8:1::1", .destination = "2001:db8:f::60"}, tx, Verdict::forwarded_ipip},
+      {"gue ipv4", {.destination = "203.0.113.70"}, tx, Verdict::forwarded_gue},
+      {"gue ipv6", {.source = "2001:db8:1::1", .destination = "2001:db8:f::70"}, tx, Verdict::forwarded_gue},
+      {"ICMP error ipv4", {.destination = "203.0.113.10"}, tx, Verdict::forwarded_icmp, false, Content::error},
       {"not a VIP ipv4", {.destination = "192.0.2.99"}, pass, Verdict::not_ours},
+      {"not a VIP ipv6", {.source = "2001:db8:1::1", .destination = "2001:db8::99"}, pass, Verdict::not_ours},
+      {"malformed ipv4", {.destination = "203.0.113.10"}, drop, Verdict::bad_ip_header, false, Content::malformed},
   };
   Bench bench(ifindex);
   fmt::print("an empty program by itself: {:.1f} ns per packet\n", bench.bare(pairs, repeat));

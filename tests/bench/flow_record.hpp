@@ -14,8 +14,8 @@ struct FlowRecord {
 
 struct State {
   u64 next;
-  u32 mask;  // number of flows - 1
-  u32 reserved;
+  u32 mask;    // number of flows - 1
+  u32 length;  // of a frame before it is sent, in bytes; 0: the program under test never grows it
 };
 
 }  // namespace weir::bench

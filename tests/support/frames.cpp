@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
 
 namespace weir::testing {
@@ -25,30 +26,38 @@ Bytes address(const std::string& text) {
   return {bytes.begin(), bytes.begin() + (v6 ? 16 : 4)};
 }
 
+/// The pseudo-header of the transport checksums (RFC 9293 3.1, RFC 8200 8.1).
+Bytes pseudo_header(const Bytes& from, const Bytes& to, u8 protocol, std::size_t size) {
+  const auto length = static_cast<u32>(size);
+  Bytes covered = from;
+  append(covered, to);
+  if (from.size() == 16) {
+    put16(covered, length >> 16);
+    put16(covered, length);
+    append(covered, {0, 0, 0, protocol});
+  } else {
+    append(covered, {0, protocol});
+    put16(covered, length);
+  }
+  return covered;
+}
+
 Bytes transport(const FrameSpec& spec, const Bytes& from, const Bytes& to) {
   const bool tcp = spec.protocol == 6;
   Bytes segment;
   put16(segment, spec.source_port);
   put16(segment, spec.destination_port);
   if (tcp) {
-    append(segment, {0, 0, 0, 1, 0, 0, 0, 2, 0x50, spec.tcp_flags, 0x20, 0, 0, 0, 0, 0});
+    const auto offset = static_cast<u8>((5 + spec.tcp_options.size() / 4) << 4);
+    append(segment, {0, 0, 0, 1, 0, 0, 0, 2, offset, spec.tcp_flags, 0x20, 0, 0, 0, 0, 0});
+    append(segment, spec.tcp_options);
   } else {
     put16(segment, 8 + spec.payload);
     put16(segment, 0);
   }
   for (u32 i = 0; i < spec.payload; ++i) segment.push_back(static_cast<u8>('a' + i % 26));
 
-  Bytes covered = from;
-  append(covered, to);
-  const auto length = static_cast<u32>(segment.size());
-  if (from.size() == 16) {
-    put16(covered, length >> 16);
-    put16(covered, length);
-    append(covered, {0, 0, 0, spec.protocol});
-  } else {
-    append(covered, {0, spec.protocol});
-    put16(covered, length);
-  }
+  Bytes covered = pseudo_header(from, to, spec.protocol, segment.size());
   append(covered, segment);
   u16 checksum = internet_checksum(covered);
   if (!tcp && checksum == 0) checksum = 0xffff;
@@ -67,10 +76,31 @@ u16 internet_checksum(const Bytes& bytes) {
 }
 
 Bytes make_frame(const FrameSpec& spec) {
+  return make_datagram(spec, transport(spec, address(spec.source), address(spec.destination)));
+}
+
+Bytes make_icmp(FrameSpec spec, u8 type, u8 code, const Bytes& body) {
+  const Bytes from = address(spec.source);
+  const bool v6 = from.size() == 16;
+  spec.protocol = v6 ? 58 : 1;
+  Bytes message = {type, code, 0, 0};
+  append(message, body);
+  Bytes covered = v6 ? pseudo_header(from, address(spec.destination), 58, message.size()) : Bytes{};
+  append(covered, message);
+  set16(message, 2, internet_checksum(covered));
+  return make_datagram(spec, message);
+}
+
+Bytes datagram_of(const Bytes& frame, std::size_t vlans, std::size_t most) {
+  const std::size_t start = 14 + 4 * vlans;
+  return {frame.begin() + static_cast<long>(start),
+          frame.begin() + static_cast<long>(std::min(frame.size(), start + most))};
+}
+
+Bytes make_datagram(const FrameSpec& spec, const Bytes& segment) {
   const Bytes from = address(spec.source);
   const Bytes to = address(spec.destination);
   const bool v6 = from.size() == 16;
-  const Bytes segment = transport(spec, from, to);
 
   Bytes frame = spec.destination_mac;
   append(frame, spec.source_mac);
@@ -82,7 +112,7 @@ Bytes make_frame(const FrameSpec& spec) {
 
   Bytes ip;
   if (v6) {
-    append(ip, {0x60, 0, 0, 0});
+    append(ip, {static_cast<u8>(0x60 | spec.traffic_class >> 4), static_cast<u8>(spec.traffic_class << 4), 0, 0});
     put16(ip, static_cast<u32>(spec.extensions.size() + segment.size()));
     append(ip, {spec.extensions.empty() ? spec.protocol : spec.first_extension, spec.ttl});
     append(ip, from);
@@ -90,9 +120,11 @@ Bytes make_frame(const FrameSpec& spec) {
     append(ip, spec.extensions);
   } else {
     const auto header = static_cast<u32>(20 + spec.ipv4_options.size());
-    append(ip, {static_cast<u8>(0x40 | header / 4), 0});
+    append(ip, {static_cast<u8>(0x40 | header / 4), spec.traffic_class});
     put16(ip, static_cast<u32>(header + segment.size()));
-    append(ip, {0x12, 0x34, 0x40, 0, spec.ttl, spec.protocol, 0, 0});
+    put16(ip, 0x1234);
+    put16(ip, spec.fragment);
+    append(ip, {spec.ttl, spec.protocol, 0, 0});
     append(ip, from);
     append(ip, to);
     append(ip, spec.ipv4_options);
