@@ -28,7 +28,8 @@ def every_port(bed):
     """Every VIP: all TCP and UDP ports to b1 and b2, but TCP port 8080 to b3 alone."""
     services = []
     for way in ANY:
-        services += [any_port(bed, way, way.name, ("b1", "b2")), any_port(bed, way, f"{way.name}u", ("b1", "b2"), "udp"),
+        services += [any_port(bed, way, way.name, ("b1", "b2")),
+                     any_port(bed, way, f"{way.name}u", ("b1", "b2"), "udp"),
                      daemon.service(bed, f"{way.name}x", way.vip, 8080, way.mode, hosts=("b3",))]
     with unwrap.unwrapping(bed), contextlib.contextmanager(running)(bed) as balancer:
         balancer.configure(services, extra=TUNNEL)

@@ -8,7 +8,6 @@ import pytest
 import servers
 import traffic
 import unwrap
-from conftest import running
 from daemon import TUNNEL
 from tunnel_cases import HOSTS, NAMES, TUNNELS
 

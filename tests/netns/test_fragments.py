@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""M18: fragments are dropped and counted; a service that hashes on addresses alone forwards them, all to one backend."""
+"""M18: fragments are dropped and counted, but a service that hashes on addresses forwards them, all to one backend."""
 
 import contextlib
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Too long for the way ahead: Weir says so, from the VIP, with the MTU that fits; and SYNs can be told to ask for less."""
+"""Too long for the way ahead: Weir says so, from the VIP, with the MTU that fits; and SYNs can be made to ask less."""
 
 import contextlib
 

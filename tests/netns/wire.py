@@ -9,7 +9,7 @@ import bed as beds
 
 logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.layers.inet import ICMP, IP, TCP, UDP, checksum  # noqa: E402
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, in6_chksum  # noqa: E402
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, in6_chksum  # noqa: E402
 from scapy.layers.l2 import Dot1Q, Ether  # noqa: E402
 from scapy.utils import PcapReader  # noqa: E402
 
@@ -31,18 +31,20 @@ class Station:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
             self._socket.bind((interface, 0))
 
-    def frame(self, packet, tags=()) -> bytes:
-        """Ethernet header, VLAN tags (ids, outermost first) and the packet: scapy's, or raw bytes of IP."""
+    def frame(self, packet, tags=(), family: int = 0) -> bytes:
+        """Ethernet header, VLAN tags (ids, outermost first) and the packet: scapy's, or raw bytes of IP; with the
+        EtherType of `family`, or what the first byte says."""
         ether = Ether(src=self.mac, dst=self.balancer_mac)
         for position, tag in enumerate(tags):
             if position == 0 and len(tags) > 1:
                 ether.type = 0x88A8
             ether = ether / Dot1Q(vlan=tag, prio=3)
         if isinstance(packet, bytes):
-            ether.lastlayer().type = 0x86DD if packet[0] >> 4 == 6 else 0x0800
+            ether.lastlayer().type = 0x86DD if (family or packet[0] >> 4) == 6 else 0x0800
         return bytes(ether / packet)
 
     def send(self, *packets, tags=(), times: int = 1) -> None:
+        """Sends scapy's packets behind an Ethernet header, and bytes as they are: a whole frame."""
         for packet in packets:
             frame = packet if isinstance(packet, bytes) else self.frame(packet, tags)
             for _ in range(times):
@@ -123,5 +125,5 @@ def quote_of(source: str, source_port: int, destination: str, destination_port: 
     return bytes(header) + rest
 
 
-__all__ = ["Dot1Q", "Ether", "ICMP", "ICMPv6EchoRequest", "IP", "IPv6", "TCP", "UDP", "Station", "checksum",
-           "icmp_message", "layer3", "mac", "mtus_told", "network", "packets", "quote_of", "too_big"]
+__all__ = ["Dot1Q", "Ether", "ICMP", "ICMPv6EchoReply", "ICMPv6EchoRequest", "IP", "IPv6", "TCP", "UDP", "Station",
+           "checksum", "icmp_message", "layer3", "mac", "mtus_told", "network", "packets", "quote_of", "too_big"]
