@@ -175,15 +175,16 @@ class Bed:
 
         for b in self.backends:
             lines = ["link set lo up", "link set b0 up", f"addr add {b.v4}/{b.v4_bits} dev b0",
-                     f"-6 addr add {b.v6}/64 dev b0 nodad", f"addr add {place.VIP4_DSR}/32 dev lo",
-                     f"-6 addr add {place.VIP6_DSR}/128 dev lo nodad", f"route add default via {b.lb_v4}",
+                     f"-6 addr add {b.v6}/64 dev b0 nodad", f"route add default via {b.lb_v4}",
                      f"-6 route add default via {b.lb_v6}"]
             if routed:
                 lines += ["link set d0 up", f"addr add 198.18.0.{10 + b.index}/24 dev d0",
                           f"-6 addr add 2001:db8:2::{10 + b.index}/64 dev d0 nodad"]
-            # What a DSR backend says as the VIP goes to the client directly; everything else by the balancer.
-            lines += [f"rule add from {place.VIP4_DSR} lookup 100", f"-6 rule add from {place.VIP6_DSR} lookup 100",
-                      f"route add default {'via 198.18.0.1 dev d0' if routed else 'dev b0'} table 100",
+            # What a backend says as a VIP goes to the client directly; everything else by the balancer.
+            for vip in place.VIPS_OF_BACKENDS:
+                six, host_route = ("-6 ", f"{vip}/128 dev lo nodad") if ":" in vip else ("", f"{vip}/32 dev lo")
+                lines += [f"{six}addr add {host_route}", f"{six}rule add from {vip} lookup 100"]
+            lines += [f"route add default {'via 198.18.0.1 dev d0' if routed else 'dev b0'} table 100",
                       f"-6 route add default {'via 2001:db8:2::1 dev d0' if routed else 'dev b0'} table 100"]
             self._ip(b.name, *lines)
 

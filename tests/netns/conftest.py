@@ -12,6 +12,7 @@ import pytest
 import bed as beds
 import daemon
 import servers
+import unwrap
 
 TOOLS = ("ip ethtool nginx sshd ssh ssh-keygen curl wrk tcpdump bpftool openssl ping setpriv clang-14").split()
 TIME_LIMIT = 60  # seconds per test; @pytest.mark.limit(N) sets another
@@ -25,7 +26,7 @@ def pytest_configure(config):
 
 def pytest_sessionstart():
     missing = [tool for tool in TOOLS if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
-    missing += [str(program) for program in (daemon.LBD, daemon.LBCTL) if not program.exists()]
+    missing += [str(program) for program in (daemon.LBD, daemon.LBCTL, unwrap.LB_DECAP) if not program.exists()]
     if os.geteuid() != 0:
         pytest.exit("tests/netns makes namespaces and attaches XDP programs; run it as root", returncode=1)
     if missing:

@@ -14,11 +14,13 @@ import time
 from dataclasses import dataclass, field
 
 import bed as beds
+import layout as place
 from layout import endpoint
 
 BUILD = beds.ROOT / os.environ.get("WEIR_BUILD", "build")
 LBD = BUILD / "control/lbd"
 LBCTL = BUILD / "tools/lbctl/lbctl"
+TUNNEL = f'[tunnel]\nsource4 = "{place.TUNNEL4}"\nsource6 = "{place.TUNNEL6}"\n'  # for a configuration's `extra`
 SEED = "00112233445566778899aabbccddeeff"  # fixed, so that a run can be repeated with the same picks
 
 
@@ -32,10 +34,11 @@ class Service:
     backends: list = field(default_factory=list)
     hash: str = "5tuple"
     rows: int = 65536
+    mss: int = 0
 
     def toml(self) -> str:
         text = (f'[[service]]\nname = "{self.name}"\nvip = "{self.vip}"\nmode = "{self.mode}"\n'
-                f'hash = "{self.hash}"\nrows = {self.rows}\n')
+                f'hash = "{self.hash}"\nrows = {self.rows}\n' + (f"mss = {self.mss}\n" if self.mss else ""))
         for name, address, *weight in self.backends:
             text += f'  [[service.backend]]\n  name = "{name}"\n  address = "{address}"\n'
             text += f"  weight = {weight[0]}\n" if weight else ""
@@ -43,9 +46,9 @@ class Service:
 
 
 def service(bed: beds.Bed, name: str, vip: str, port: int, mode: str, backend_port: int = 0, hosts=("b1", "b2", "b3"),
-            protocol: str = "tcp", **keywords) -> Service:
-    """A service at `vip`:`port` over these hosts, in the VIP's address family."""
-    family = 6 if ":" in vip else 4
+            protocol: str = "tcp", backend_family: int = 0, **keywords) -> Service:
+    """A service at `vip`:`port` over these hosts, in the VIP's address family unless another is given."""
+    family = backend_family or (6 if ":" in vip else 4)
     backends = [(h, endpoint(bed.backend(h).address(family), backend_port or port)) for h in hosts]
     return Service(name, f"{protocol}:{endpoint(vip, port)}", mode, backends, **keywords)
 
@@ -190,6 +193,10 @@ class Balancer:
     def backends(self, name: str) -> dict:
         """The service's backends by name, as `lbctl service show` gives them."""
         return {b["name"]: b for b in self.ctl_json("service", "show", name)["backends"]}
+
+    def verdicts(self) -> dict:
+        """Packets so far by verdict."""
+        return {v["name"]: v["packets"] for v in self.get("/v1/stats")["verdicts"]}
 
     def trace(self, source: str, port: int, destination: str, protocol: str = "tcp") -> str:
         """The name of the backend that this 5-tuple gets, in either form that a trace may name it."""

@@ -3,9 +3,16 @@
 
 from dataclasses import dataclass
 
-VIP4_NAT, VIP4_DSR = "203.0.113.10", "203.0.113.20"
-VIP6_NAT, VIP6_DSR = "2001:db8:f::10", "2001:db8:f::20"
+VIP4_NAT, VIP4_DSR, VIP4_IPIP, VIP4_GUE = (f"203.0.113.{n}" for n in (10, 20, 30, 40))
+VIP6_NAT, VIP6_DSR, VIP6_IPIP, VIP6_GUE = (f"2001:db8:f::{n}" for n in (10, 20, 30, 40))
 VIPS4, VIPS6 = "203.0.113.0/24", "2001:db8:f::/64"
+
+VIPS = {("nat", 4): VIP4_NAT, ("nat", 6): VIP6_NAT, ("l2dsr", 4): VIP4_DSR, ("l2dsr", 6): VIP6_DSR,
+        ("ipip", 4): VIP4_IPIP, ("ipip", 6): VIP6_IPIP, ("gue", 4): VIP4_GUE, ("gue", 6): VIP6_GUE}
+# Those that backends have on their lo, because in these modes packets reach them addressed to the VIP.
+VIPS_OF_BACKENDS = [vip for (mode, _), vip in VIPS.items() if mode != "nat"]
+
+TUNNEL4, TUNNEL6 = "198.18.128.0/17", "2001:db8:e::/64"  # outer source addresses; no host has them
 
 CLIENT4, CLIENT6 = "192.0.2.1", "2001:db8:1::1"
 BALANCER4, BALANCER6 = "192.0.2.254", "2001:db8:1::fe"
@@ -20,12 +27,12 @@ ROUTED_DRAWING = """\
   │                │           │ XDP program     │           ├─────────────────────┤     │
   │                │           │ lbd, lbctl      ├ l4 ─── b0 ┤ b4  198.51.100.203  ├ d0 ─┤
   └───────┬ c1 ────┘           └─────────────────┘           └─────────────────────┘     │
-          └──────────── lan: bridge, 198.18.0.0/24, answers of l2dsr backends ───────────┘
+          └──────────── lan: bridge, 198.18.0.0/24, answers as a VIP on lo ──────────────┘
 
   lb to bN: 198.51.100.0/26, .64/26, .128/26, .192/26 (lb has the first address)
             2001:db8:b:N::/64 (lb is ::1, bN is ::11)
-  bN runs:  nginx on 80, 8080 and 8443 (TLS), sshd on 22; the l2dsr VIPs are on its lo
-  VIPs:     203.0.113.10 and 2001:db8:f::10 (nat), 203.0.113.20 and 2001:db8:f::20 (l2dsr)
+  bN runs:  nginx on 80, 8080 and 8443 (TLS), sshd on 22; all VIPs but those of nat are on its lo
+  VIPs:     203.0.113.10 and 2001:db8:f::10 (nat), .20 and ::20 (l2dsr), .30 and ::30 (ipip), .40 and ::40 (gue)
 """
 
 SWITCH_DRAWING = """\

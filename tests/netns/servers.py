@@ -110,12 +110,13 @@ def access_log(bed: beds.Bed, host: str) -> list:
 
 
 class UdpEcho:
-    """Answers each datagram on `port` of a backend (both families) with "NAME:" and the datagram."""
+    """Answers each datagram on `port` of a backend (both families) with "NAME:" and the datagram; as the VIP when
+    `address` is one ("::ffff:203.0.113.20" for an IPv4 one)."""
 
-    def __init__(self, bed: beds.Bed, host: str, port: int):
+    def __init__(self, bed: beds.Bed, host: str, port: int, address: str = "::"):
         with bed.inside(host):
             self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        self._socket.bind(("::", port))
+        self._socket.bind((address, port))
         self._socket.settimeout(0.2)
         self._name, self._ended = host.encode(), False
         self._thread = threading.Thread(target=self._serve, daemon=True)

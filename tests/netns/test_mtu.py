@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Too long for the way ahead: Weir says so, from the VIP, with the MTU that fits; and SYNs can be made to ask less."""
+
+import contextlib
+
+import pytest
+
+import traffic
+import wire
+from conftest import running
+from daemon import TUNNEL
+from tunnel_cases import DIRECT, HOSTS, NAMES, TUNNELS, WAYS, all_services
+
+
+@pytest.fixture(scope="module", params=["routed", "switch"])
+def ways(request):
+    bed = request.getfixturevalue("bed" if request.param == "routed" else "switch_bed")
+    with contextlib.contextmanager(running)(bed) as balancer:
+        balancer.configure(all_services(bed), extra=TUNNEL)
+        yield balancer.start().wait_resolved()
+
+
+def segment(way, length: int):
+    """A TCP segment of the client, an IP datagram of `length` bytes with DF set."""
+    header = wire.network(way.client, way.vip, **({"flags": "DF"} if way.family == 4 else {}))
+    packet = header / wire.TCP(sport=40000, dport=way.port, flags="A")
+    return packet / (b"d" * (length - len(packet)))
+
+
+@pytest.mark.parametrize("way", TUNNELS, **NAMES)
+def test_a_datagram_too_long_for_the_tunnel_is_answered_with_the_mtu(ways, way):
+    """M17: 1500 bytes with DF: one answer from the VIP, MTU 1500 less the outer headers, next fragment offset 0, right
+    checksums, quoting the first 548 (IPv4) or 1232 (IPv6) bytes as they were; no backend gets any. One byte over is
+    answered, a datagram that just fits is not."""
+    limit, before = 1500 - way.overhead, ways.verdicts()
+    with contextlib.ExitStack() as stack:
+        tap = stack.enter_context(traffic.Capture(ways.bed, "client", "c0", "icmp or icmp6"))
+        taps = [stack.enter_context(traffic.Capture(ways.bed, h, "b0", "greater 1400")) for h in HOSTS]
+        client = stack.enter_context(wire.Station(ways.bed))
+        sent = client.frame(segment(way, 1500))
+        client.send(sent, segment(way, limit + 1), segment(way, limit))
+    assert sum(tap.count() for tap in taps) == 1
+    answers = [f for f in wire.packets(tap) if wire.layer3(f) and f.payload.src == way.vip]
+    first, second = (wire.layer3(frame) for frame in answers)
+    assert (answers[0].src, answers[0].dst) == (client.balancer_mac, client.mac)
+    assert wire.mtus_told(tap) == {(limit, way.vip)}
+    message = wire.icmp_message(first)
+    wire.icmp_message(second)
+    if way.family == 4:
+        header = wire.IP(first[:20])
+        assert (len(first), header.frag, str(header.flags), header.ttl, header.dst) == (576, 0, "DF", 64, way.client)
+        assert message[4:6] == b"\0\0"  # unused
+    else:
+        header = wire.IPv6(first[:40])
+        assert (len(first), header.hlim, header.dst) == (1280, 64, way.client)
+    quoted = sent[14:14 + len(message) - 8]
+    assert message[8:] == quoted
+    after = ways.verdicts()
+    assert after["answered_too_big"] - before["answered_too_big"] == 2
+    assert after[f"forwarded_{way.mode}"] - before[f"forwarded_{way.mode}"] == 1
+
+
+@pytest.mark.parametrize("way", DIRECT, **NAMES)
+def test_a_full_frame_fits_where_nothing_is_put_in_front(ways, way):
+    """nat and l2dsr forward 1500 bytes."""
+    before = ways.verdicts()
+    with wire.Station(ways.bed) as client:
+        client.send(segment(way, 1500))
+    after = ways.verdicts()
+    assert after[f"forwarded_{way.mode}"] - before[f"forwarded_{way.mode}"] == 1
+    assert after["answered_too_big"] == before["answered_too_big"]
+
+
+@pytest.mark.parametrize("way", WAYS, **NAMES)
+def test_service_show_says_mtu_and_mss(ways, way):
+    """M17: `lbctl service show`: the longest datagram that reaches the backends, and the MSS that makes."""
+    shown = ways.ctl_json("service", "show", way.name)
+    mtu = 1500 - way.overhead
+    assert (shown["mtu"], shown["mss"], shown["effective_mss"]) == (mtu, 0, mtu - (40 if way.family == 4 else 60))
+    assert {backend["mtu"] for backend in shown["backends"]} == {mtu}
+    text = ways.ctl("service", "show", way.name).stdout
+    assert "MTU" in text and "MSS" in text and str(mtu) in text and str(shown["effective_mss"]) in text
+
+
+def syn(way, mss: int):
+    header = wire.network(way.client, way.vip)
+    return header / wire.TCP(sport=41000, dport=way.port, flags="S", options=[("NOP", None), ("MSS", mss)])
+
+
+def announced(capture, flags: str, overhead: int = 0) -> set:
+    """The MSS in the captured TCP segments with these flags that stand `overhead` bytes behind their first IP header;
+    their checksums are verified."""
+    found = set()
+    for frame in wire.packets(capture):
+        datagram = wire.layer3(frame)[overhead:]
+        packet = (wire.IP if datagram[:1] == b"\x45" else wire.IPv6)(datagram)
+        if wire.TCP in packet and str(packet[wire.TCP].flags) == flags:
+            carried = packet[wire.TCP].chksum
+            del packet[wire.TCP].chksum
+            assert type(packet)(bytes(packet))[wire.TCP].chksum == carried, f"wrong checksum: {datagram.hex()}"
+            found.add(dict(packet[wire.TCP].options).get("MSS"))
+    return found
+
+
+@contextlib.contextmanager
+def syns_at_backends(bed):
+    """Captures everything at every backend."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(traffic.Capture(bed, host, "b0")) for host in HOSTS]
+
+
+@pytest.mark.parametrize("way", WAYS, **NAMES)
+def test_the_mss_of_a_syn_is_clamped(bed, balancer, way):
+    """M17: `mss = 1200`: a SYN that says 1460 says 1200 at the backend, its checksum right; one that says less stays.
+    `lbctl service set --mss 0` ends it."""
+    balancer.configure(way.services(bed, ("tcp",), mss=1200), extra=TUNNEL).start().wait_resolved()
+    shown = balancer.ctl_json("service", "show", way.name)
+    assert (shown["mss"], shown["effective_mss"]) == (1200, 1200)
+    with syns_at_backends(bed) as taps, wire.Station(bed) as client:
+        client.send(syn(way, 1460), syn(way, 1000))
+    assert set().union(*(announced(tap, "S", way.overhead) for tap in taps)) == {1200, 1000}
+
+    balancer.ctl("service", "set", way.name, "--mss", "0")
+    assert balancer.ctl_json("service", "show", way.name)["mss"] == 0
+    with syns_at_backends(bed) as taps, wire.Station(bed) as client:
+        client.send(syn(way, 1459))
+    assert set().union(*(announced(tap, "S", way.overhead) for tap in taps)) == {1459}
+
+
+@pytest.mark.parametrize("way", [way for way in DIRECT if way.mode == "nat"], **NAMES)
+def test_the_mss_of_a_syn_ack_is_clamped_in_nat(bed, balancer, way):
+    """M17: both ends of a real connection are told 1200, so no segment of a download is longer."""
+    balancer.configure(way.services(bed, ("tcp",), mss=1200), extra=TUNNEL).start().wait_resolved()
+    with traffic.Capture(bed, "client", "c0", "tcp") as tap:
+        traffic.curl(bed, traffic.url(way.vip, way.port, "/small.bin"), "-f", "-o", "/dev/null")
+    assert announced(tap, "SA") == {1200}
+    headers = 40 if way.family == 4 else 60
+    assert max(len(wire.layer3(frame)) for frame in wire.packets(tap)) <= headers + 1200
