@@ -46,8 +46,8 @@ u32 make_network() {
   must("ip neigh add 192.0.2.201 lladdr 02:00:00:00:00:77 dev v0");
   must("ip neigh add 2001:db8:ff::2 lladdr 02:00:00:00:00:77 dev v0");
   must("ip route add 198.18.0.0/16 via 192.0.2.201 && ip route add 198.19.0.0/16 via 192.0.2.202");
-  must("ip route add 198.18.128.0/17 via 192.0.2.201 mtu 1000");
-  must("ip -6 route add 2001:db8:1:8000::/49 via 2001:db8:ff::2 mtu 1300");
+  must("ip route add 198.18.128.0/17 via 192.0.2.201 mtu lock 1000");
+  must("ip -6 route add 2001:db8:1:8000::/49 via 2001:db8:ff::2 mtu lock 1300");
   must("ip route add unreachable 192.0.2.9 && ip -6 route add unreachable 2001:db8:3::9");
   must("ip -6 route add 2001:db8:1::/48 via 2001:db8:ff::2 && ip -6 route add 2001:db8:2::/48 via 2001:db8:ff::3");
   must("echo 1 > /proc/sys/net/ipv4/ip_forward && echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
