@@ -37,7 +37,7 @@ struct LB_WIRE(4) Quote {
 /// The way back to where the frame came from.
 template <class F>
 LB_INLINE u64 way_back(const F& frame, u32 ingress) {
-  const auto* ethernet = header_at<Ethernet>(frame, 0);
+  const auto* ethernet = header_at<Ethernet>(forgotten(frame), 0);
   if (!ethernet) return 0;
   u64 mac = 0;
   for (u32 i = 0; i < 6; ++i) mac |= u64{ethernet->source[i]} << (8 * i);
