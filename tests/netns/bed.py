@@ -196,6 +196,8 @@ class Bed:
         ends += [("client", "c1")] + [(b.name, "d0") for b in self.backends] if self.layout == "routed" else []
         for host, name in ends:  # a socket's half-made checksum would leave the XDP program as a wrong one
             self.run(host, "ethtool", "-K", name, "tx", "off", "rx", "off", "gso", "off", "tso", "off", "gro", "off")
+        if self.layout == "switch":  # else a bridge hands VLAN tags on beside the frame, where no XDP program sees them
+            self.run("sw", "ethtool", "-K", "p0", "txvlan", "off", "tx-vlan-stag-hw-insert", "off")
         peers = [("client", "c0")] + [(b.name, "b0") for b in self.backends]
         peers = peers if self.layout == "routed" else [("sw", "p0")]
         for host, name in peers:

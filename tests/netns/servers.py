@@ -116,6 +116,7 @@ class UdpEcho:
     def __init__(self, bed: beds.Bed, host: str, port: int, address: str = "::"):
         with bed.inside(host):
             self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one for a VIP beside one for the rest
         self._socket.bind((address, port))
         self._socket.settimeout(0.2)
         self._name, self._ended = host.encode(), False

@@ -81,11 +81,3 @@ def test_an_icmp_error_finds_the_flow_of_an_any_port_service(every_port):
     (message,) = [wire.icmp_message(wire.layer3(frame)) for frame in wire.packets(tap)]
     assert wire.IP(message[8:28]).src == bed.backend(backend).v4
     assert message[28:30] == (80).to_bytes(2, "big")
-
-
-def test_two_any_port_services_of_nat_may_not_share_a_backend(bed, balancer):
-    """Its answers could not be told apart: lbd refuses the file and names both services."""
-    balancer.configure([any_port(bed, ANY[0], "one", ("b1",)),
-                        daemon.service(bed, "two", "203.0.113.11", 80, "nat", 8080, hosts=("b1",))])
-    said = balancer.refuse()
-    assert "one" in said and "two" in said and bed.backend("b1").v4 in said

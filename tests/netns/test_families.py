@@ -51,11 +51,3 @@ def test_a_vip_is_served_by_a_network_that_does_not_have_its_family(bed, balance
             sender.connect((way.vip, way.udp_port))
             sender.send(b"crossed")
             assert sender.recv(100).endswith(b":crossed")
-
-
-def test_a_service_without_a_tunnel_source_of_its_backends_family_is_refused(bed, balancer):
-    """The outer header needs an address: the message names the service and the setting."""
-    way = CROSSED[0]  # an IPv4 VIP, IPv6 backends
-    balancer.configure(way.services(bed, ("tcp",)), extra='[tunnel]\nsource4 = "198.18.128.0/17"\n')
-    said = balancer.refuse()
-    assert way.name in said and "source6" in said

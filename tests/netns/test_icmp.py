@@ -30,8 +30,8 @@ def gained(before: dict, after: dict) -> dict:
     return {name: count - before[name] for name, count in after.items() if count != before[name]}
 
 
-def answers_of(tap, way, port: int) -> tuple:
-    """(sequence number that the VIP sends next to client port `port`) as its captured segments say."""
+def next_sequence(tap, way, port: int) -> int:
+    """The sequence number that the VIP sends next to the client's port `port`, as its captured segments say."""
     ends = []
     for frame in wire.packets(tap):
         if wire.TCP in frame and (frame[wire.TCP].sport, frame[wire.TCP].dport) == (way.port, port):
@@ -54,14 +54,14 @@ def test_an_error_with_eight_quoted_bytes_reaches_the_flows_backend(ways, way):
     """M16: fragmentation needed / packet too big about a connection's answers, with the IP header and 8 bytes of TCP:
     the backend that has the connection learns the MTU, and no other backend hears of it."""
     bed, before = ways.bed, ways.verdicts()
+    traffic.forget_mtu(bed)
     answers = ("client", "c0") if way.mode == "nat" else ("client", "c1")
     with traffic.Capture(bed, *answers, f"tcp port {way.port}") as tap:
         connection = traffic.connect(bed, way.vip, way.port)
         backend, port = traffic.ask(connection), connection.getsockname()[1]
     assert mtu_of_connection(bed, backend, port) == 1500
-    quote = wire.quote_of(way.vip, way.port, way.client, port, sequence=answers_of(tap, way, port))
-    with contextlib.ExitStack() as stack:
-        taps = {h: stack.enter_context(traffic.Capture(bed, h, "b0", "icmp or icmp6")) for h in HOSTS}
+    quote = wire.quote_of(way.vip, way.port, way.client, port, sequence=next_sequence(tap, way, port))
+    with traffic.Captures(bed, HOSTS, "b0", "icmp or icmp6") as taps:
         with wire.Station(bed) as client:
             router = ROUTER4 if way.family == 4 else ROUTER6
             client.send(wire.too_big(way.family, LEARNED, quote, router, way.vip))
@@ -97,12 +97,11 @@ def test_errors_about_nothing_are_dropped_and_counted(ways, family):
     other_host = wire.quote_of(way.client, 40000, way.vip, way.port)  # the client's own packet, not an answer
     cut = [b"", quote[:12], quote[:-5], b"\xff" * len(quote)]
     before = ways.verdicts()
-    with contextlib.ExitStack() as stack:
-        taps = [stack.enter_context(traffic.Capture(ways.bed, h, "b0", "icmp or icmp6")) for h in HOSTS]
+    with traffic.Captures(ways.bed, HOSTS, "b0", "icmp or icmp6") as taps:
         with wire.Station(ways.bed) as client:
             for quoted in cut + [other_port, other_host]:
                 client.send(wire.too_big(family, LEARNED, quoted, router, way.vip))
-    assert [wire.mtus_told(tap) for tap in taps] == [set()] * 3
+    assert [wire.mtus_told(tap) for tap in taps.values()] == [set()] * 3
     counts = gained(before, ways.verdicts())
     counts = {name: count for name, count in counts.items() if "icmp" in name}
     assert sum(counts.values()) == 6 and set(counts) == {"bad_icmp", "icmp_no_flow"}

@@ -33,13 +33,11 @@ def test_a_datagram_too_long_for_the_tunnel_is_answered_with_the_mtu(ways, way):
     checksums, quoting the first 548 (IPv4) or 1232 (IPv6) bytes as they were; no backend gets any. One byte over is
     answered, a datagram that just fits is not."""
     limit, before = 1500 - way.overhead, ways.verdicts()
-    with contextlib.ExitStack() as stack:
-        tap = stack.enter_context(traffic.Capture(ways.bed, "client", "c0", "icmp or icmp6"))
-        taps = [stack.enter_context(traffic.Capture(ways.bed, h, "b0", "greater 1400")) for h in HOSTS]
-        client = stack.enter_context(wire.Station(ways.bed))
+    with traffic.Captures(ways.bed, HOSTS, "b0", "greater 1400") as taps, wire.Station(ways.bed) as client, \
+            traffic.Capture(ways.bed, "client", "c0", "icmp or icmp6") as tap:
         sent = client.frame(segment(way, 1500))
         client.send(sent, segment(way, limit + 1), segment(way, limit))
-    assert sum(tap.count() for tap in taps) == 1
+    assert sum(one.count() for one in taps.values()) == 1
     answers = [f for f in wire.packets(tap) if wire.layer3(f) and f.payload.src == way.vip]
     first, second = (wire.layer3(frame) for frame in answers)
     assert (answers[0].src, answers[0].dst) == (client.balancer_mac, client.mac)
@@ -82,57 +80,59 @@ def test_service_show_says_mtu_and_mss(ways, way):
     assert "MTU" in text and "MSS" in text and str(mtu) in text and str(shown["effective_mss"]) in text
 
 
-def syn(way, mss: int):
+def syn(way, port: int, mss: int):
     header = wire.network(way.client, way.vip)
-    return header / wire.TCP(sport=41000, dport=way.port, flags="S", options=[("NOP", None), ("MSS", mss)])
+    return header / wire.TCP(sport=port, dport=way.port, flags="S", options=[("NOP", None), ("MSS", mss)])
 
 
-def announced(capture, flags: str, overhead: int = 0) -> set:
-    """The MSS in the captured TCP segments with these flags that stand `overhead` bytes behind their first IP header;
-    their checksums are verified."""
-    found = set()
-    for frame in wire.packets(capture):
-        datagram = wire.layer3(frame)[overhead:]
-        packet = (wire.IP if datagram[:1] == b"\x45" else wire.IPv6)(datagram)
-        if wire.TCP in packet and str(packet[wire.TCP].flags) == flags:
+def announced(way, captures: dict, client_port: int, flags: str) -> set:
+    """The MSS in the captured TCP segments with these flags and this port of the client, behind the way's outer
+    headers; their checksums are verified."""
+    found, ports = set(), {"S": "sport", "SA": "dport"}[flags]
+    kind = wire.IP if way.family == 4 else wire.IPv6
+    for frame in (frame for tap in captures.values() for frame in wire.packets(tap)):
+        datagram = wire.layer3(frame)[way.overhead:]
+        if len(datagram) < 60 or datagram[0] >> 4 != way.family:
+            continue
+        packet = kind(datagram)
+        if wire.TCP not in packet or getattr(packet[wire.TCP], ports) != client_port:
+            continue
+        if str(packet[wire.TCP].flags) == flags:
             carried = packet[wire.TCP].chksum
             del packet[wire.TCP].chksum
-            assert type(packet)(bytes(packet))[wire.TCP].chksum == carried, f"wrong checksum: {datagram.hex()}"
+            assert kind(bytes(packet))[wire.TCP].chksum == carried, f"wrong checksum: {datagram.hex()}"
             found.add(dict(packet[wire.TCP].options).get("MSS"))
     return found
 
 
-@contextlib.contextmanager
-def syns_at_backends(bed):
-    """Captures everything at every backend."""
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(traffic.Capture(bed, host, "b0")) for host in HOSTS]
-
-
-@pytest.mark.parametrize("way", WAYS, **NAMES)
-def test_the_mss_of_a_syn_is_clamped(bed, balancer, way):
+def test_the_mss_of_a_syn_is_clamped_in_every_mode(bed, balancer):
     """M17: `mss = 1200`: a SYN that says 1460 says 1200 at the backend, its checksum right; one that says less stays.
     `lbctl service set --mss 0` ends it."""
-    balancer.configure(way.services(bed, ("tcp",), mss=1200), extra=TUNNEL).start().wait_resolved()
-    shown = balancer.ctl_json("service", "show", way.name)
-    assert (shown["mss"], shown["effective_mss"]) == (1200, 1200)
-    with syns_at_backends(bed) as taps, wire.Station(bed) as client:
-        client.send(syn(way, 1460), syn(way, 1000))
-    assert set().union(*(announced(tap, "S", way.overhead) for tap in taps)) == {1200, 1000}
-
-    balancer.ctl("service", "set", way.name, "--mss", "0")
-    assert balancer.ctl_json("service", "show", way.name)["mss"] == 0
-    with syns_at_backends(bed) as taps, wire.Station(bed) as client:
-        client.send(syn(way, 1459))
-    assert set().union(*(announced(tap, "S", way.overhead) for tap in taps)) == {1459}
+    balancer.configure([s for way in WAYS for s in way.services(bed, ("tcp",), mss=1200)], extra=TUNNEL)
+    balancer.start().wait_resolved()
+    port = {way: 41000 + number for number, way in enumerate(WAYS)}
+    with traffic.Captures(bed, HOSTS, "b0") as clamped, wire.Station(bed) as client:
+        for way in WAYS:
+            client.send(syn(way, port[way], 1460), syn(way, port[way], 1000))
+    for way in WAYS:
+        shown = balancer.ctl_json("service", "show", way.name)
+        assert (shown["mss"], shown["effective_mss"]) == (1200, 1200)
+        balancer.ctl("service", "set", way.name, "--mss", "0")
+        assert balancer.ctl_json("service", "show", way.name)["mss"] == 0
+    with traffic.Captures(bed, HOSTS, "b0") as free, wire.Station(bed) as client:
+        client.send(*(syn(way, port[way], 1459) for way in WAYS))
+    assert {way: announced(way, clamped, port[way], "S") for way in WAYS} == dict.fromkeys(WAYS, {1200, 1000})
+    assert {way: announced(way, free, port[way], "S") for way in WAYS} == dict.fromkeys(WAYS, {1459})
 
 
 @pytest.mark.parametrize("way", [way for way in DIRECT if way.mode == "nat"], **NAMES)
 def test_the_mss_of_a_syn_ack_is_clamped_in_nat(bed, balancer, way):
     """M17: both ends of a real connection are told 1200, so no segment of a download is longer."""
     balancer.configure(way.services(bed, ("tcp",), mss=1200), extra=TUNNEL).start().wait_resolved()
-    with traffic.Capture(bed, "client", "c0", "tcp") as tap:
+    with traffic.Captures(bed, ("client",), "c0", "tcp") as taps:
+        with traffic.connect(bed, way.vip, way.port, 42000) as connection:
+            assert traffic.ask(connection) in HOSTS
         traffic.curl(bed, traffic.url(way.vip, way.port, "/small.bin"), "-f", "-o", "/dev/null")
-    assert announced(tap, "SA") == {1200}
+    assert announced(way, taps, 42000, "SA") == {1200}
     headers = 40 if way.family == 4 else 60
-    assert max(len(wire.layer3(frame)) for frame in wire.packets(tap)) <= headers + 1200
+    assert max(len(wire.layer3(frame)) for frame in wire.packets(taps["client"])) <= headers + 1200

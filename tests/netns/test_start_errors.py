@@ -33,6 +33,22 @@ def test_a_restart_without_one_of_its_interfaces(bed, balancer):
     assert traffic.who(bed, place.VIP4_NAT, 80) in ("b1", "b2", "b3")
 
 
+def test_a_tunnel_without_a_source_of_its_backends_family(bed, balancer):
+    """Errors: an IPv6 backend behind a tunnel needs outer IPv6 addresses: service and setting are named."""
+    crossed = daemon.service(bed, "crossed", place.VIP4_IPIP, 80, "ipip", backend_family=6)
+    balancer.configure([crossed], extra='[tunnel]\nsource4 = "198.18.128.0/17"\n')
+    said = balancer.refuse()
+    assert "crossed" in said and "source6" in said
+
+
+def test_two_services_that_would_share_an_any_port_backend_in_nat(bed, balancer):
+    """Errors: the backend's answers could not be told apart: both services and the backend are named."""
+    everything = daemon.Service("everything", f"tcp:{place.VIP4_NAT}:0", "nat", [("b1", f"{bed.backend('b1').v4}:0")])
+    balancer.configure([everything, daemon.service(bed, "web", "203.0.113.11", 80, "nat", 8080, hosts=("b1",))])
+    said = balancer.refuse()
+    assert "everything" in said and "web" in said and bed.backend("b1").v4 in said
+
+
 def test_a_configuration_that_is_not_there(balancer):
     """Errors: the path is named."""
     assert str(balancer.config) in balancer.refuse()

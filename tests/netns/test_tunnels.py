@@ -27,13 +27,6 @@ def ways(request):
         yield balancer.start().wait_resolved()
 
 
-def forget_mtu(bed) -> None:
-    """The client and the backends forget what they have learned of paths."""
-    for host in ("client", *HOSTS):
-        for family in ("-4", "-6"):
-            bed.run(host, "ip", family, "route", "flush", "cache")
-
-
 @pytest.mark.parametrize("way", TUNNELS, **NAMES)
 def test_every_backend_answers_through_the_tunnel(ways, way):
     """M5, M19: 40 connections, none fails, each of three backends answers; nginx sees the client and the VIP."""
@@ -54,7 +47,7 @@ def test_a_megabyte_arrives_in_both_directions_without_tuning(ways, way):
     VIP as its sender and 1500 less the outer headers as the MTU. No wrong checksum anywhere."""
     bed, content = ways.bed, ways.bed.run_dir / "files/megabyte.bin"
     errors = {host: traffic.counter(bed, host, "TcpInCsumErrors") for host in (*HOSTS, "client")}
-    forget_mtu(bed)
+    traffic.forget_mtu(bed)
     for host in HOSTS:
         (bed.run_dir / host / "upload/megabyte.bin").unlink(missing_ok=True)
     with traffic.Capture(bed, "client", "c0", "icmp or icmp6") as tap:

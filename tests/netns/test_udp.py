@@ -23,9 +23,9 @@ def resolvers(bed):
     with contextlib.ExitStack() as stack:
         stack.enter_context(unwrap.unwrapping(bed))
         balancer = stack.enter_context(contextlib.contextmanager(running)(bed))
-        for way in CHOSEN:
-            for host in (*HOSTS, "b4"):
-                stack.enter_context(contextlib.closing(servers.UdpEcho(bed, host, way.udp_port, way.listen)))
+        for port, address in {(way.udp_port, way.listen) for way in CHOSEN}:
+            for host in HOSTS:
+                stack.enter_context(contextlib.closing(servers.UdpEcho(bed, host, port, address)))
         balancer.configure([s for way in CHOSEN for s in way.services(bed, ("udp",))], extra=TUNNEL)
         yield balancer.start().wait_resolved()
 
@@ -72,17 +72,19 @@ def test_ten_thousand_flows_are_answered(resolvers, record_property):
 
 @pytest.mark.parametrize("way", CHOSEN, **NAMES)
 def test_flows_of_a_removed_backend_move_at_once_and_others_stay(resolvers, way):
-    """300 open flows; their backend is removed: its flows' next datagrams are answered by others, not one is lost;
-    the flows of other backends stay. After it has been added again, so is everything."""
+    """300 open flows; a backend is removed: its flows' next datagrams are answered by others, not one is lost; at least
+    95 of 100 flows of other backends stay. After it has been added again, so is everything."""
     name = f"{way.name}u"
     with flows(resolvers.bed, way, 300) as sockets:
         before = questions(sockets, b"before")
         assert len(before) == 300 and set(before.values()) == set(HOSTS)
         address = resolvers.backends(name)["b2"]["address"]
-        resolvers.ctl("backend", "remove", name, "b2", "--force")
+        resolvers.ctl("backend", "del", f"{name}/b2")
         after = questions(sockets, b"after")
         assert len(after) == 300 and set(after.values()) == {"b1", "b3"}
-        assert all(after[one] == host for one, host in before.items() if host != "b2")
+        others = [one for one, host in before.items() if host != "b2"]
+        moved = sum(after[one] != before[one] for one in others)
+        assert moved <= len(others) * 0.05  # Maglev moves a few rows of other backends, too
         resolvers.ctl("backend", "add", name, address, "--name", "b2")
         resolvers.wait_resolved()
         assert questions(sockets, b"again") == before

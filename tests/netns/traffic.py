@@ -13,6 +13,7 @@ import time
 import bed as beds
 from layout import endpoint
 
+SETTLED = 0.3  # seconds that frames may be on their way into a capture's file
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # no TIME_WAIT: the port can be used again at once
 
 
@@ -129,9 +130,20 @@ class Capture:
         self._interface, self._process = interface, None
 
     def __enter__(self) -> "Capture":
+        self.start()
+        return self.wait()
+
+    def __exit__(self, *_) -> None:
+        time.sleep(SETTLED)
+        self.stop()
+
+    def start(self) -> None:
         self._process = self._bed.popen(
             self._host, "tcpdump", "-i", self._interface, "-n", "-U", "-B", "16384", "--immediate-mode", "-Z", "root",
             "-w", self.file, *self._words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def wait(self) -> "Capture":
+        """Until tcpdump listens."""
         line = self._process.stderr.readline()
         while line and "listening on" not in line:
             line = self._process.stderr.readline()
@@ -139,8 +151,7 @@ class Capture:
             raise beds.BedError(f"tcpdump on {self._host} ended: {self._process.wait()}")
         return self
 
-    def __exit__(self, *_) -> None:
-        time.sleep(0.3)  # frames on their way into the file
+    def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
         said = self._process.communicate(timeout=10)[1]
         dropped = re.search(r"(\d+) packets? dropped by kernel", said)
@@ -160,6 +171,31 @@ class Capture:
 
     def _read(self, options, expression: str) -> str:
         return beds.run("tcpdump", "-n", "-Z", "root", *options, "-r", self.file, *expression.split()).stdout
+
+
+class Captures(dict):
+    """Captures on the same interface of several hosts, by host."""
+
+    def __init__(self, bed: beds.Bed, hosts, interface: str, expression: str = ""):
+        super().__init__((host, Capture(bed, host, interface, expression)) for host in hosts)
+
+    def __enter__(self) -> "Captures":
+        for step in (Capture.start, Capture.wait):
+            for capture in self.values():
+                step(capture)
+        return self
+
+    def __exit__(self, *_) -> None:
+        time.sleep(SETTLED)
+        for capture in self.values():
+            capture.stop()
+
+
+def forget_mtu(bed: beds.Bed) -> None:
+    """The client and the backends forget what they have learned of the MTU of paths."""
+    for host in ["client"] + [b.name for b in bed.backends]:
+        for words in (("-4",), ("-6",), ("-6", "table", "100")):  # 100: what a backend says as a VIP on its lo
+            bed.run(host, "ip", words[0], "route", "flush", "cache", *words[1:])
 
 
 def counter(bed: beds.Bed, host: str, name: str) -> int:

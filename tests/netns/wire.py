@@ -11,7 +11,7 @@ logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.layers.inet import ICMP, IP, TCP, UDP, checksum  # noqa: E402
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, in6_chksum  # noqa: E402
 from scapy.layers.l2 import Dot1Q, Ether  # noqa: E402
-from scapy.utils import PcapReader  # noqa: E402
+from scapy.utils import PcapReader, RawPcapReader  # noqa: E402
 
 ICMP6 = 58
 
@@ -68,11 +68,28 @@ def packets(capture) -> list:
         return list(reader)
 
 
+def raw_packets(capture) -> list:
+    """The bytes of the frames of a finished capture: for thousands of them dissection takes too long."""
+    with RawPcapReader(str(capture.file)) as reader:
+        return [data for data, _ in reader]
+
+
 def layer3(frame) -> bytes:
     """The IP datagram of a frame, VLAN tags and padding taken off; b"" when there is none."""
-    if IP in frame:
-        return bytes(frame[IP])[:frame[IP].len]
-    return bytes(frame[IPv6])[:40 + frame[IPv6].plen] if IPv6 in frame else b""
+    packet = frame.payload
+    while isinstance(packet, Dot1Q):
+        packet = packet.payload
+    if isinstance(packet, IP):
+        return bytes(packet)[:packet.len]
+    return bytes(packet)[:40 + packet.plen] if isinstance(packet, IPv6) else b""
+
+
+def arrived(bed: beds.Bed, captures: dict, marker: bytes) -> dict:
+    """Frames with `marker` in them that were addressed to a backend, by backend; `captures` are of their b0. What the
+    backends themselves sent, or quoted, is left out, and so are backends without any."""
+    found = {host: [f for f in packets(tap) if marker in bytes(f) and f.dst == mac(bed, host, "b0")]
+             for host, tap in captures.items()}
+    return {host: frames for host, frames in found.items() if frames}
 
 
 def icmp_message(datagram: bytes) -> bytes:
@@ -126,4 +143,5 @@ def quote_of(source: str, source_port: int, destination: str, destination_port: 
 
 
 __all__ = ["Dot1Q", "Ether", "ICMP", "ICMPv6EchoReply", "ICMPv6EchoRequest", "IP", "IPv6", "TCP", "UDP", "Station",
-           "checksum", "icmp_message", "layer3", "mac", "mtus_told", "network", "packets", "quote_of", "too_big"]
+           "arrived", "checksum", "icmp_message", "layer3", "mac", "mtus_told", "network", "packets",
+           "quote_of", "raw_packets", "too_big"]
