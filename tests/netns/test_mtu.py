@@ -92,7 +92,7 @@ def announced(way, captures: dict, client_port: int, flags: str) -> set:
     kind = wire.IP if way.family == 4 else wire.IPv6
     for frame in (frame for tap in captures.values() for frame in wire.packets(tap)):
         datagram = wire.layer3(frame)[way.overhead:]
-        if len(datagram) < 60 or datagram[0] >> 4 != way.family:
+        if len(datagram) < 40 or datagram[0] >> 4 != way.family:
             continue
         packet = kind(datagram)
         if wire.TCP not in packet or getattr(packet[wire.TCP], ports) != client_port:

@@ -7,6 +7,7 @@ import daemon
 import layout as place
 
 HOSTS = ("b1", "b2", "b3")
+MODES = ("nat", "l2dsr", "ipip", "gue")
 UDP_PORT = 5300
 
 

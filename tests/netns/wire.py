@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames that no socket would send, made and read with scapy: another hand than the code under test."""
 
+import contextlib
 import json
 import logging
 import socket
@@ -70,7 +71,7 @@ def packets(capture) -> list:
 
 def raw_packets(capture) -> list:
     """The bytes of the frames of a finished capture: for thousands of them dissection takes too long."""
-    with RawPcapReader(str(capture.file)) as reader:
+    with contextlib.closing(RawPcapReader(str(capture.file))) as reader:
         return [data for data, _ in reader]
 
 
@@ -143,5 +144,5 @@ def quote_of(source: str, source_port: int, destination: str, destination_port: 
 
 
 __all__ = ["Dot1Q", "Ether", "ICMP", "ICMPv6EchoReply", "ICMPv6EchoRequest", "IP", "IPv6", "TCP", "UDP", "Station",
-           "arrived", "checksum", "icmp_message", "layer3", "mac", "mtus_told", "network", "packets",
-           "quote_of", "raw_packets", "too_big"]
+           "arrived", "checksum", "icmp_message", "layer3", "mac", "mtus_told", "network", "packets", "quote_of",
+           "raw_packets", "too_big"]
