@@ -123,6 +123,10 @@ class Twins {
       const u32 mtu = near && third >= 0x80 ? (v4 ? 1000 : 1300) : 1500;
       if (length > mtu) return {Verdict::too_big, 0, mtu};
     }
+    // A damaged byte can make the client the gateway itself, or the neighbour that does not answer.
+    if (client == ip("192.0.2.201") || client == ip("2001:db8:ff::2"))
+      return {Verdict::returned_nat, hop_word(gateway_mac, port_index(ingress_))};
+    if (client == ip("192.0.2.202") || client == ip("2001:db8:ff::3")) return {Verdict::client_no_neighbor, 0};
     if (near) return {Verdict::returned_nat, hop_word(gateway_mac, port_index(ingress_))};
     if (far) return {Verdict::client_no_neighbor, 0};
     if (client == ip("192.0.2.9") || client == ip("2001:db8:3::9")) return {Verdict::client_no_route, 0};
