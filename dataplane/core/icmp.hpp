@@ -54,6 +54,8 @@ LB_INLINE Verdict reply_echo(const F& frame, const T& tables, const Packet<Net>&
   icmp->checksum =
       update_checksum(icmp->checksum, replace_delta(icmp->type, reply));  // the type is its word's low byte
   icmp->type = reply;
+  // RFC 1624's form gives 0 where the whole message is zeros, whose checksum is 0xffff; both are 0 to a receiver else.
+  if (icmp->checksum.raw == 0) icmp->checksum.raw = 0xffff;
   return write_macs(frame, hop, *port) ? Verdict::answered_echo : Verdict::internal_table;
 }
 

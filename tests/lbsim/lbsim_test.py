@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-LBSIM = os.environ["LBSIM"]
+LBSIM = os.path.abspath(os.environ["LBSIM"])  # the tests run it in folders of their own
 CONFIG = """
 interfaces = ["eth0", "eth1"]
 [[service]]
