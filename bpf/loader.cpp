@@ -224,6 +224,10 @@ Outcome<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   else if (auto same = state->check_layout(options.pin_dir); !same)
     return tl::unexpected(same.error());
   auto& maps = state->skeleton->maps;
+  const u32 control = 0;
+  const int control_fd = bpf_program__fd(state->skeleton->progs.weir_control);
+  if (bpf_map_update_elem(bpf_map__fd(maps.weir_programs), &control, &control_fd, BPF_ANY) != 0)
+    return give_up(fmt::format("cannot enter the program for control messages: {}", errno_text(errno)));
   state->counting = std::make_unique<Counting>(bpf_map__fd(maps.weir_verdicts), bpf_map__fd(maps.weir_svc_stats),
                                                bpf_map__fd(maps.weir_be_stats), bpf_map__fd(maps.weir_flow_stats));
   if (!state->events.open(maps.weir_events) || !state->resets.open(maps.weir_resets))
