@@ -14,6 +14,7 @@
 
 #include "bpf/features.hpp"
 #include "bpf/mapped.hpp"
+#include "bpf/pins.hpp"
 
 // The skeleton names the types of the program's constants without their namespace.
 using weir::FlowOffsets;
@@ -67,52 +68,6 @@ void set_sizes(const Skeleton& skeleton, const TableSizes& sizes, const FlowSize
   skeleton->rodata->weir_flow_offsets = flow_offsets;
 }
 
-/// Compares a pinned map with what this program would create. Sizes that differ come from changed limits.
-Outcome<> compatible(bpf_map* map, const std::string& path, const std::string& pin_dir) {
-  const Descriptor fd(bpf_obj_get(path.c_str()));
-  if (!fd.valid()) return failure("cannot open the pinned map {}: {}", path, errno_text(errno));
-  bpf_map_info info{};
-  u32 length = sizeof info;
-  if (const int error = bpf_obj_get_info_by_fd(fd.get(), &info, &length); error != 0)
-    return failure("cannot inspect the pinned map {}: {}", path, errno_text(error));
-  if (info.type != bpf_map__type(map) || info.value_size != bpf_map__value_size(map) ||
-      info.max_entries != bpf_map__max_entries(map))
-    return failure(
-        "the running tables in {} have another size or layout ({} holds {} x {} bytes, {} x {} bytes are wanted); "
-        "restore the limits they were made with, or remove the fast path first: lbd --detach",
-        pin_dir, bpf_map__name(map), info.max_entries, info.value_size, bpf_map__max_entries(map),
-        bpf_map__value_size(map));
-  // The kernel adds BPF_F_RDONLY_PROG to a device map, and libbpf 1.1 then takes the pinned one for another map.
-  bpf_map__set_map_flags(map, info.map_flags);
-  return {};
-}
-
-/// Gives every map its pin path; says whether all of them were there already.
-Outcome<bool> choose_pins(const Skeleton& skeleton, const std::string& pin_dir) {
-  unsigned present = 0;
-  unsigned wanted = 0;
-  const bpf_map* map = nullptr;
-  bpf_map* writable = nullptr;
-  bpf_object__for_each_map(map, skeleton->obj) {
-    writable = const_cast<bpf_map*>(map);
-    if (bpf_map__is_internal(map)) continue;
-    const std::string path = pin_dir + "/" + bpf_map__name(map);
-    bpf_map__set_pin_path(writable, path.c_str());
-    ++wanted;
-    if (::access(path.c_str(), F_OK) != 0) continue;
-    ++present;
-    if (auto same = compatible(writable, path, pin_dir); !same) return tl::unexpected(same.error());
-  }
-  if (present != 0 && present != wanted)
-    return failure("{} holds {} of {} maps: an incomplete fast path; remove it first: lbd --detach", pin_dir, present,
-                   wanted);
-  return present != 0;
-}
-
-}  // namespace
-
-namespace {
-
 /// A ring buffer of one record type.
 template <class Record>
 struct Ring {
@@ -144,9 +99,10 @@ struct Ring {
 
 struct Engine::State {
   Skeleton skeleton;
+  std::string pin_dir;
   TableSizes sizes;
   FlowSizes flow_sizes;
-  bool adopted = false;
+  Pins pins;
   Mapped image, flow_image;
   TableMemory memory;
   FlowMemory flows;
@@ -167,20 +123,15 @@ struct Engine::State {
     return {};
   }
 
-  /// Whether the maps that were taken over are of this program's layout.
-  Outcome<> check_layout(const std::string& pin_dir) const {
-    const auto refuse = [&](u32 version, u32 wanted) {
-      return failure(
-          "the running tables in {} have layout version {}, this lbd has {}; run the lbd they belong to, or "
-          "remove the fast path first: lbd --detach",
-          pin_dir, version, wanted);
-    };
-    if (memory.globals->magic != layout_magic || memory.globals->version != layout_version)
-      return refuse(memory.globals->version, layout_version);
-    if (flows.header->magic != flow_magic || flows.header->version != flow_layout_version ||
-        flows.header->sizes != flow_sizes)
-      return refuse(flows.header->version, flow_layout_version);
-    return {};
+  /// Whether the flow table that was taken over is of this program's layout.
+  Outcome<> check_flows() const {
+    if (flows.header->magic == flow_magic && flows.header->version == flow_layout_version &&
+        flows.header->sizes == flow_sizes)
+      return {};
+    return failure(
+        "the running flow table in {} has layout version {}, this lbd has {}; run the lbd it belongs to, or remove the "
+        "fast path first: lbd --detach",
+        pin_dir, flows.header->version, flow_layout_version);
   }
 };
 
@@ -191,6 +142,7 @@ Outcome<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   load_log().clear();
   libbpf_set_print(collect);
   auto state = std::make_unique<State>();
+  state->pin_dir = options.pin_dir;
   state->sizes = options.sizes;
   state->flow_sizes = options.flow_sizes;
   for (const u32 count : {options.flow_sizes.embryos, options.flow_sizes.flows, options.flow_sizes.ghosts})
@@ -200,16 +152,21 @@ Outcome<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   set_sizes(state->skeleton, options.sizes, options.flow_sizes);
 
   if (!options.pin_dir.empty()) {
-    auto adopted = choose_pins(state->skeleton, options.pin_dir);
-    if (!adopted) return tl::unexpected(adopted.error());
-    state->adopted = *adopted;
+    auto pins = choose_pins(state->skeleton->obj, options.pin_dir);
+    if (!pins) return tl::unexpected(pins.error());
+    state->pins = std::move(*pins);
+    if (state->pins.former && state->pins.former->sizes != options.sizes)
+      return failure(
+          "the running tables in {} have other sizes than the limits ask for; restore the limits they were made with, "
+          "or remove the fast path first: lbd --detach",
+          options.pin_dir);
     std::error_code error;
     fs::create_directories(options.pin_dir, error);
     if (error) return failure("cannot create {}: {}", options.pin_dir, error.message());
   }
   // From here on a failure takes back what this call has pinned.
   const auto give_up = [&](std::string why) {
-    if (!options.pin_dir.empty() && !state->adopted) {
+    if (!options.pin_dir.empty() && !state->pins.adopted) {
       bpf_object__unpin_maps(state->skeleton->obj, nullptr);
       std::error_code ignored;
       fs::remove(options.pin_dir, ignored);
@@ -219,10 +176,10 @@ Outcome<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   if (const int error = lb_skeleton__load(state->skeleton.get()); error != 0)
     return give_up(fmt::format("the kernel refuses the XDP program: {}\n{}", errno_text(error), load_log()));
   if (auto mapped = state->map_tables(); !mapped) return give_up(mapped.error());
-  if (!state->adopted)
-    initialise(state->flows, options.flow_sizes);
-  else if (auto same = state->check_layout(options.pin_dir); !same)
-    return tl::unexpected(same.error());
+  if (state->flows.header->magic == 0) initialise(state->flows, options.flow_sizes);
+  if (auto same = state->check_flows(); !same) return tl::unexpected(same.error());
+  if (state->pins.former) take_over(state->pins.former_image.as<u8>().data(), *state->pins.former, state->memory);
+  state->pins.former_image = {};
   auto& maps = state->skeleton->maps;
   const u32 control = 0;
   const int control_fd = bpf_program__fd(state->skeleton->progs.weir_control);
@@ -241,7 +198,9 @@ Engine::~Engine() = default;
 TableMemory& Engine::memory() { return state_->memory; }
 const TableSizes& Engine::sizes() const { return state_->sizes; }
 FlowMemory& Engine::flows() { return state_->flows; }
-bool Engine::adopted() const { return state_->adopted; }
+bool Engine::adopted() const { return state_->pins.adopted; }
+u32 Engine::upgraded_from() const { return state_->pins.former ? state_->pins.former->version : 0; }
+Outcome<> Engine::finish_upgrade() { return replace_pins(state_->skeleton->obj, state_->pins, state_->pin_dir); }
 int Engine::program_fd() const { return bpf_program__fd(state_->skeleton->progs.weir_lb); }
 Counting& Engine::counting() { return *state_->counting; }
 int Engine::event_fd() const { return ring_buffer__epoll_fd(state_->events.ring); }

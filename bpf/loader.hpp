@@ -26,7 +26,8 @@ struct LoadOptions {
 class Engine {
  public:
   /// Loads the program. With pinned maps of the same layout and sizes these are taken over, packets flowing all the
-  /// while; with others it fails and touches nothing. A failed load leaves no pin behind.
+  /// while. Tables of another layout are copied into new ones, see pins.hpp; others make it fail, and it touches
+  /// nothing. A failed load leaves no pin behind.
   static Outcome<std::unique_ptr<Engine>> load(const LoadOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
@@ -37,6 +38,11 @@ class Engine {
   /// The flow table: empty, or as an earlier daemon has left it.
   [[nodiscard]] FlowMemory& flows();
   [[nodiscard]] bool adopted() const;  ///< the maps are those of an earlier daemon
+  /// The layout version of the tables that were copied; 0 when none were.
+  [[nodiscard]] u32 upgraded_from() const;
+  /// To be called once this program has replaced the former one on every interface: pins the new maps in the places of
+  /// those that they replace. Does nothing when there are none.
+  Outcome<> finish_upgrade();
   [[nodiscard]] int program_fd() const;
   [[nodiscard]] Counting& counting();
 
@@ -53,8 +59,8 @@ class Engine {
   void drain_resets(const std::function<void(const EndedFlow&)>& handle);
 
   /// Has the program decide on one frame (14 to 3500 bytes, from its Ethernet header) as if it had come in on the
-  /// interface `ifindex`, and sends it on. Takes tens of microseconds. Fails with the kernel's reason when there is no such
-  /// interface.
+  /// interface `ifindex`, and sends it on. Takes tens of microseconds. Fails with the kernel's reason when there is no
+  /// such interface.
   Outcome<> inject(u32 ifindex, std::span<const u8> frame) const;
 
  private:

@@ -163,6 +163,9 @@ Result<> FastPath::go_live() {
       return attached;
     }
   }
+  if (auto finished = as_result(engine_->finish_upgrade()); !finished) return finished;
+  if (const u32 former = engine_->upgraded_from(); former != 0)
+    log(fmt::format("took over tables of layout version {}, now {}", former, layout_version));
   publisher_->settle();
   const auto configured = [&](const std::string& name) {
     return std::any_of(interfaces_.begin(), interfaces_.end(), [&](const Interface& i) { return i.name == name; });

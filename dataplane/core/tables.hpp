@@ -9,7 +9,12 @@
 namespace weir {
 
 inline constexpr u64 layout_magic = 0x0031'7269'6557'4c42ULL;  // "BLWeir1" in memory order
+#ifdef WEIR_TEST_FORMER_LAYOUT
+// Tests upgrade from a program whose records are of another length; see tests/upgrade.
+inline constexpr u32 layout_version = 2;
+#else
 inline constexpr u32 layout_version = 3;
+#endif
 
 /// One load, one store: neither torn nor merged by the compiler.
 template <class T>
@@ -178,8 +183,11 @@ struct alignas(64) Backend {
   u32 state;            // BackendState
   u32 reserved0;
   u64 reserved[1];
+#ifdef WEIR_TEST_FORMER_LAYOUT
+  u64 former[8];
+#endif
 };
-static_assert(sizeof(Backend) == 64);
+static_assert(sizeof(Backend) % 64 == 0);
 
 // Outer headers of the tunnel modes, in bytes.
 inline constexpr u32 outer4_length = 20;
