@@ -24,8 +24,8 @@ namespace weir::bpf {
   return reinterpret_cast<long (*)(void*, bpf_fib_lookup*, int, __u32)>(BPF_FUNC_fib_lookup)(context, query, size,
                                                                                              flags);
 }
-[[gnu::always_inline]] inline long ringbuf_output(void* ring, void* data, __u64 size, __u64 flags) {
-  return reinterpret_cast<long (*)(void*, void*, __u64, __u64)>(BPF_FUNC_ringbuf_output)(ring, data, size, flags);
+[[gnu::always_inline]] inline long ringbuf_output(void* ring, const void* data, __u64 size, __u64 flags) {
+  return reinterpret_cast<long (*)(void*, const void*, __u64, __u64)>(BPF_FUNC_ringbuf_output)(ring, data, size, flags);
 }
 [[gnu::always_inline]] inline long adjust_head(xdp_md* context, int delta) {
   return reinterpret_cast<long (*)(xdp_md*, int)>(BPF_FUNC_xdp_adjust_head)(context, delta);
@@ -34,6 +34,10 @@ namespace weir::bpf {
   return reinterpret_cast<long (*)(xdp_md*, int)>(BPF_FUNC_xdp_adjust_tail)(context, delta);
 }
 [[gnu::always_inline]] inline __u64 nanoseconds() { return reinterpret_cast<__u64 (*)()>(BPF_FUNC_ktime_get_ns)(); }
+/// The same clock as of the last timer interrupt.
+[[gnu::always_inline]] inline __u64 coarse_nanoseconds() {
+  return reinterpret_cast<__u64 (*)()>(BPF_FUNC_ktime_get_coarse_ns)();
+}
 [[gnu::always_inline]] inline __u64 frame_length(xdp_md* context) {
   return reinterpret_cast<__u64 (*)(xdp_md*)>(BPF_FUNC_xdp_get_buff_len)(context);
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The XDP engine: decide() on a frame, make room, rewrite it, count it, send it on. What only some packets need stands
 // in functions of its own, so that the kernel proves it apart from the rest.
+#include "bpf/flows.bpf.hpp"
 #include "bpf/tables.bpf.hpp"
 #include "dataplane/core/decide.hpp"
 #include "dataplane/core/icmp.hpp"
 #include "dataplane/core/mss.hpp"
+#include "dataplane/core/reset.hpp"
 #include "dataplane/core/rewrite.hpp"
 
 // Plain types only in the global functions: see weir_forget.
@@ -12,6 +14,7 @@ extern "C" {
 weir::u64 weir_flow(xdp_md* context);
 weir::u64 weir_icmp(xdp_md* context, weir::u32 where);
 weir::u32 weir_too_big(xdp_md* context, weir::u32 where, weir::u32 length, weir::u32 mtu, weir::u32 service);
+weir::u32 weir_reset(xdp_md* context, weir::u32 where, weir::u32 transport, weir::u32 end, weir::u32 service);
 weir::u32 weir_clamp(xdp_md* context, weir::u32 transport, weir::u32 mss);
 }
 
@@ -70,8 +73,8 @@ struct Sender {
     if (verdict != t.verdict) return verdict;
     constexpr bool forward = T::how != How::untranslate;
     fate.bytes = t.packet.end;
-    add(lookup<Counters>(weir_svc_stats, t.service_id), fate.bytes, forward, t.packet.syn);
-    add(lookup<Counters>(weir_be_stats, t.backend_id), fate.bytes, forward, t.packet.syn);
+    add(lookup<Counters>(weir_svc_stats, t.service_id), fate.bytes, forward, t.packet.syn());
+    add(lookup<Counters>(weir_be_stats, t.backend_id), fate.bytes, forward, t.packet.syn());
     fate.action = t.egress.ifindex == frame.context->ingress_ifindex
                       ? u32{XDP_TX}
                       : static_cast<u32>(redirect_map(&weir_devices, hop_port(t.hop), XDP_DROP));
@@ -83,6 +86,13 @@ struct Sender {
     fate.action = XDP_TX;
     return static_cast<Verdict>(
         weir_too_big(frame.context, place_of(request), request.length, request.mtu, request.service_id));
+  }
+
+  template <class Net>
+  LB_INLINE Verdict operator()(const Reset<Net>& request) const {
+    fate.action = XDP_TX;
+    return static_cast<Verdict>(
+        weir_reset(frame.context, place_of(request), request.transport, request.end, request.service_id));
   }
 
   // The entry goes on with it once this function's stack is free: two frames of this size are more than BPF permits.
@@ -109,6 +119,12 @@ template <class Net>
 LB_INLINE Verdict tell_too_big(xdp_md* context, u8* tables_image, const TooBig<Net>& request) {
   XdpFrame frame(context);
   return reply_too_big(frame, KernelTables{context, tables_image}, request, context->ingress_ifindex);
+}
+
+template <class Net>
+LB_INLINE Verdict end_flow(xdp_md* context, u8* tables_image, const Reset<Net>& request) {
+  XdpFrame frame(context);
+  return reply_reset(frame, KernelTables{context, tables_image}, request, context->ingress_ifindex);
 }
 
 LB_INLINE int run(xdp_md* context) {
@@ -163,6 +179,20 @@ extern "C" [[gnu::noinline]] weir::u32 weir_too_big(xdp_md* context, weir::u32 w
   const Verdict verdict = where & bpf::is_v6
                               ? bpf::tell_too_big(context, tables, TooBig<V6>{network, length, mtu, service})
                               : bpf::tell_too_big(context, tables, TooBig<V4>{network, length, mtu, service});
+  return static_cast<u32>(verdict);
+}
+
+/// Answers a TCP packet whose flow the operator has ended. Its IP header is at `where`, its TCP header at `transport`,
+/// `end` as in Reset. Returns the verdict.
+extern "C" [[gnu::noinline]] weir::u32 weir_reset(xdp_md* context, weir::u32 where, weir::u32 transport, weir::u32 end,
+                                                  weir::u32 service) {
+  using namespace weir;
+  u8* const tables = bpf::image();
+  if (!tables) return static_cast<u32>(Verdict::internal_table);
+  const u32 network = where & network_mask;
+  const u32 at = transport & transport_mask;
+  const Verdict verdict = where & bpf::is_v6 ? bpf::end_flow(context, tables, Reset<V6>{network, at, end, service})
+                                             : bpf::end_flow(context, tables, Reset<V4>{network, at, end, service});
   return static_cast<u32>(verdict);
 }
 

@@ -5,11 +5,14 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "bpf/counters.hpp"
 #include "bpf/events.hpp"
 #include "bpf/failure.hpp"
+#include "dataplane/core/recall.hpp"
+#include "dataplane/memory/flow_memory.hpp"
 #include "dataplane/memory/table_memory.hpp"
 
 namespace weir::bpf {
@@ -17,6 +20,7 @@ namespace weir::bpf {
 struct LoadOptions {
   std::string pin_dir;  ///< below a BPF file system; empty: nothing is pinned (tests, benchmarks)
   TableSizes sizes;
+  FlowSizes flow_sizes;
 };
 
 class Engine {
@@ -30,6 +34,8 @@ class Engine {
 
   [[nodiscard]] TableMemory& memory();
   [[nodiscard]] const TableSizes& sizes() const;
+  /// The flow table: empty, or as an earlier daemon has left it.
+  [[nodiscard]] FlowMemory& flows();
   [[nodiscard]] bool adopted() const;  ///< the maps are those of an earlier daemon
   [[nodiscard]] int program_fd() const;
   [[nodiscard]] Counting& counting();
@@ -41,6 +47,15 @@ class Engine {
   /// A descriptor that is readable when the program has reported unresolved neighbours; `drain_events` reads them.
   [[nodiscard]] int event_fd() const;
   void drain_events(const std::function<void(const UnresolvedEvent&)>& handle);
+
+  /// The same for clients that were sent a RST.
+  [[nodiscard]] int reset_fd() const;
+  void drain_resets(const std::function<void(const EndedFlow&)>& handle);
+
+  /// Has the program decide on one frame (14 to 3500 bytes, from its Ethernet header) as if it had come in on the
+  /// interface `ifindex`, and sends it on. Takes milliseconds. Fails with the kernel's reason when there is no such
+  /// interface.
+  Outcome<> inject(u32 ifindex, std::span<const u8> frame) const;
 
  private:
   struct State;

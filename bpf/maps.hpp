@@ -7,6 +7,7 @@
 #include "bpf/bpfxx.hpp"
 #include "bpf/events.hpp"
 #include "dataplane/core/budget.hpp"
+#include "dataplane/core/flow_table.hpp"
 #include "dataplane/core/tables.hpp"
 #include "dataplane/core/verdict.hpp"
 
@@ -28,9 +29,19 @@ struct weir_tables_map {
 };
 BPF_SECTION(".maps") weir_tables_map weir_tables;
 
+struct weir_flows_map {
+  BPF_MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
+  BPF_MAP_NUMBER(max_entries, 1);
+  BPF_MAP_NUMBER(map_flags, BPF_F_MMAPABLE);
+  BPF_MAP_NUMBER(key_size, 4);
+  BPF_MAP_NUMBER(value_size, 64);  // loader: the length of the flow table
+};
+BPF_SECTION(".maps") weir_flows_map weir_flows;
+
 BPF_COUNTERS(weir_verdicts, weir::VerdictCounters, weir::verdict_count);
-BPF_COUNTERS(weir_svc_stats, weir::Counters, 1);  // loader; kernel names hold 15 characters
-BPF_COUNTERS(weir_be_stats, weir::Counters, 1);   // loader
+BPF_COUNTERS(weir_svc_stats, weir::Counters, 1);       // loader; kernel names hold 15 characters
+BPF_COUNTERS(weir_be_stats, weir::Counters, 1);        // loader
+BPF_COUNTERS(weir_flow_stats, weir::FlowCounters, 1);  // loader
 
 struct weir_budget_map {
   BPF_MAP_NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -54,12 +65,22 @@ struct weir_events_map {
 };
 BPF_SECTION(".maps") weir_events_map weir_events;
 
+struct weir_resets_map {
+  BPF_MAP_NUMBER(type, BPF_MAP_TYPE_RINGBUF);
+  BPF_MAP_NUMBER(max_entries, 65536);
+};
+BPF_SECTION(".maps") weir_resets_map weir_resets;
+
 // The image's layout: constants to the verifier, so that it can prove every access. Set by the loader.
 extern "C" {
 extern const volatile weir::TableSizes weir_sizes;
 extern const volatile weir::TableOffsets weir_offsets;
+extern const volatile weir::FlowSizes weir_flow_sizes;
+extern const volatile weir::FlowOffsets weir_flow_offsets;
 extern const volatile weir::u32 weir_fill_headroom;
 const volatile weir::TableSizes weir_sizes = {};
 const volatile weir::TableOffsets weir_offsets = {};
+const volatile weir::FlowSizes weir_flow_sizes = {};
+const volatile weir::FlowOffsets weir_flow_offsets = {};
 const volatile weir::u32 weir_fill_headroom = 0;  // tests: fresh room holds a pattern before anything is written to it
 }

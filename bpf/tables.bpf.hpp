@@ -15,6 +15,13 @@ extern "C" [[gnu::noinline]] weir::u32 weir_forget(weir::u32 value) {
   return value;
 }
 
+// The flow table, apart from the rest: see flows.bpf.hpp.
+extern "C" {
+weir::u64 weir_recall(const weir::FlowQuery* query);
+weir::u64 weir_consult(const weir::FlowQuery* query);
+weir::u32 weir_note(const weir::FlowKey* key, weir::u32 packet);
+}
+
 namespace weir::bpf {
 
 /// The received frame as the core sees it. `end` bounds the part in the first buffer.
@@ -52,6 +59,19 @@ LB_INLINE Record* lookup(Map& map, u32 key) {
   return static_cast<Record*>(map_lookup(&map, &key));
 }
 
+/// Record `index` of the `count` that stand at `table` bytes from the start of an image, or null.
+template <class Record>
+LB_INLINE Record* record_at(u8* image, u64 table, u32 index, u32 count) {
+  u64 i = index;
+  // The comparison must bound the very register that the address is made from, and before it is made: clang (14..22)
+  // else compares a copy or computes the address first, and the verifier refuses: "unbounded memory access, make sure
+  // to bounds check any such access".
+  asm volatile("" : "+r"(i));
+  if (i >= count) return nullptr;
+  asm volatile("" : "+r"(i));
+  return reinterpret_cast<Record*>(image + table + i * sizeof(Record));
+}
+
 /// The tables in the image, and the host's routes as the kernel's FIB.
 struct KernelTables {
   xdp_md* context;
@@ -59,14 +79,7 @@ struct KernelTables {
 
   template <class Record>
   LB_INLINE const Record* at(u64 table, u32 index, u32 count) const {
-    u64 i = index;
-    // The comparison must bound the very register that the address is made from, and before it is made: clang (14..22)
-    // else compares a copy or computes the address first, and the verifier refuses: "unbounded memory access, make sure
-    // to bounds check any such access".
-    asm volatile("" : "+r"(i));
-    if (i >= count) return nullptr;
-    asm volatile("" : "+r"(i));
-    return reinterpret_cast<const Record*>(image + table + i * sizeof(Record));
+    return record_at<const Record>(image, table, index, count);
   }
   LB_INLINE const Globals* globals() const { return reinterpret_cast<const Globals*>(image); }
   LB_INLINE const Port* port(u32 i) const { return at<Port>(weir_offsets.ports, i, port_count); }
@@ -81,6 +94,12 @@ struct KernelTables {
     auto* budget = lookup<AnswerBudget>(weir_budget, 0);
     return budget && spend(*budget, load_once(globals()->icmp_rate), nanoseconds());
   }
+
+  LB_INLINE u64 recall(const FlowQuery& query) const { return weir_recall(&query); }
+  LB_INLINE u64 consult(const FlowQuery& query) const { return weir_consult(&query); }
+  LB_INLINE void note(const FlowKey& key, u32 packet) const { weir_note(&key, packet); }
+  LB_INLINE FlowCounters* flow_counters(u32 service) const { return lookup<FlowCounters>(weir_flow_stats, service); }
+  LB_INLINE void report(const EndedFlow& flow) const { ringbuf_output(&weir_resets, &flow, sizeof(flow), 0); }
 
   template <class Net>
   LB_INLINE Route route(const Net& net, const Ip& from, u32 length) const {

@@ -96,7 +96,8 @@ Result<std::unique_ptr<FastPath>> FastPath::open(boost::asio::io_context& loop, 
 
 Result<> FastPath::open_engine(const model::Seed& seed) {
   const model::Limits& limits = settings_.limits;
-  auto engine = as_result(bpf::Engine::load({pin_dir_, sizes_for(limits.services, limits.backends, limits.rows)}));
+  auto engine = as_result(bpf::Engine::load({pin_dir_, sizes_for(limits.services, limits.backends, limits.rows),
+                                             flow_sizes_for(default_flows, default_embryos)}));
   if (!engine) return tl::unexpected(engine.error());
   engine_ = std::move(*engine);
   const FlowKeys keys = table::flow_keys(seed);

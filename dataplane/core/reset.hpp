@@ -67,24 +67,24 @@ LB_INLINE Verdict reply_reset(F& frame, const T& tables, const Reset<Net>& reque
   using Header = typename IpHeader<Net>::Type;
   constexpr u32 room = sizeof(Header) + sizeof(Tcp);
   const Port* port = tables.port(port_index(ingress));
-  const u64 hop = way_back(frame, ingress);
+  const auto* from = header_at<Header>(frame, request.network);
   const auto* asked = header_at<Tcp>(frame, request.transport);
-  if (!port || !hop || !asked) return Verdict::internal_table;
+  if (!port || !from || !asked) return Verdict::internal_table;
   const u32 header = (asked->data_offset >> 4) * 4U;
   const u32 data = request.end - request.transport - header;
   const Segment segment{u32{asked->source.raw} | u32{asked->destination.raw} << 16, to_host(asked->sequence),
                         to_host(asked->acknowledgment),
                         data + (asked->flags & tcp_fin) + (asked->flags & tcp_syn ? 1U : 0U), asked->flags};
+  Tcp answer = rst_for(segment);
+  tables.report(EndedFlow{source_of(*from), segment.ports, request.service_id, asked->sequence.raw, ingress});
   if (!frame.trim(request.network + room)) return Verdict::internal_table;
   auto* ip = header_at<Header>(frame, request.network);
   auto* tcp = header_at<Tcp>(frame, request.network + static_cast<u32>(sizeof(Header)));
   if (!ip || !tcp) return Verdict::internal_table;
-  tables.report(EndedFlow{source_of(*ip), segment.ports, request.service_id, to_be(segment.sequence).raw, ingress});
-  Tcp answer = rst_for(segment);
   answer.checksum = Be16{static_cast<u16>(~fold(turn_round(*ip) + sum_of(answer)))};
   *tcp = answer;
   if (FlowCounters* counters = tables.flow_counters(request.service_id)) counters->resets += 1;
-  return write_macs(frame, hop, *port) ? Verdict::answered_reset : Verdict::internal_table;
+  return write_macs(frame, way_back(frame, ingress), *port) ? Verdict::answered_reset : Verdict::internal_table;
 }
 
 }  // namespace weir

@@ -19,6 +19,10 @@ struct FlowMemory {
 /// The parts of a flow table of `sizes` that starts at `image`, which is aligned to 128 bytes.
 [[nodiscard]] FlowMemory flows_in(void* image, const FlowSizes& sizes);
 
+/// Entries of a flow table whose size nobody has chosen: 44 MiB with the ghosts.
+inline constexpr u32 default_flows = 1 << 20;
+inline constexpr u32 default_embryos = 1 << 16;
+
 /// Sizes for at least as many entries, each rounded up to a power of two, and a ghost for every established one.
 [[nodiscard]] FlowSizes flow_sizes_for(u32 flows, u32 embryos);
 
