@@ -53,7 +53,7 @@ class Engine {
   void drain_resets(const std::function<void(const EndedFlow&)>& handle);
 
   /// Has the program decide on one frame (14 to 3500 bytes, from its Ethernet header) as if it had come in on the
-  /// interface `ifindex`, and sends it on. Takes milliseconds. Fails with the kernel's reason when there is no such
+  /// interface `ifindex`, and sends it on. Takes tens of microseconds. Fails with the kernel's reason when there is no such
   /// interface.
   Outcome<> inject(u32 ifindex, std::span<const u8> frame) const;
 

@@ -83,7 +83,7 @@ testing::Bytes frame_of(Content kind, const testing::FrameSpec& spec) {
 class Bench {
  public:
   explicit Bench(u32 ifindex) : ifindex_(ifindex) {
-    auto loaded = bpf::Engine::load({"", sizes_for(16, 256, 1 << 19)});
+    auto loaded = bpf::Engine::load({"", sizes_for(16, 256, 1 << 19), flow_sizes_for(default_flows, default_embryos)});
     if (!loaded) die(loaded.error());
     engine_ = std::move(*loaded);
     initialise(engine_->memory(), table::flow_keys(seed));
