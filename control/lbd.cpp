@@ -72,7 +72,7 @@ Result<> serve(const Options& options) {
 
   std::unique_ptr<api::Server> server;
   std::unique_ptr<api::Server> metrics;
-  daemon::Daemon daemon(desired, **fast_path, options.config, [&] { server->stop([&] { loop.stop(); }); });
+  daemon::Daemon daemon(loop, desired, **fast_path, options.config, [&] { server->stop([&] { loop.stop(); }); });
   // What can fail without touching traffic comes first; nobody is answered before the loop runs.
   const auto start = [&]() -> Result<> {
     auto listening = api::Server::listen(loop, daemon, options.socket);
@@ -85,7 +85,9 @@ Result<> serve(const Options& options) {
     }
     if (auto published = (*fast_path)->publish(*plan); !published) return published;
     desired.commit(*plan);
-    return (*fast_path)->go_live();
+    auto live = (*fast_path)->go_live();
+    if (live) daemon.start();
+    return live;
   };
   if (auto started = start(); !started) {
     if (!(*fast_path)->adopted()) static_cast<void>((*fast_path)->remove());

@@ -53,18 +53,18 @@ json drain_json(const std::string& service, const std::string& backend, const Pr
           {"reset", p.reset}};
 }
 
-DrainState Drains::judge(const Tracked& tracked, u32 watch) {
+DrainState Drains::judge(const Tracked& tracked) {
   const double watched = tracked.swept - tracked.began;
   const model::Drain& drain = tracked.seen.drain;
   if (tracked.ended) return DrainState::deadline;
-  if (tracked.seen.remaining == 0 && (tracked.seen.complete || watched >= watch)) return DrainState::drained;
+  if (tracked.seen.remaining == 0 && (tracked.seen.complete || watched >= drain.watch)) return DrainState::drained;
   return drain.deadline != 0 && watched >= drain.deadline ? DrainState::deadline : DrainState::watching;
 }
 
-Progress Drains::describe(const Moment& now, const Tracked& tracked, u32 watch) {
+Progress Drains::describe(const Moment& now, const Tracked& tracked) {
   Progress p;
   const model::Drain& drain = tracked.seen.drain;
-  p.state = judge(tracked, watch);
+  p.state = judge(tracked);
   p.remaining = tracked.seen.remaining;
   p.complete = tracked.seen.complete;
   p.watched = std::max(now.steady - tracked.began, 0.0);
@@ -72,7 +72,7 @@ Progress Drains::describe(const Moment& now, const Tracked& tracked, u32 watch) 
   if (drain.deadline != 0) p.deadline_left = std::max(drain.deadline - p.watched, 0.0);
   p.rows_open = tracked.seen.rows_open;
   p.reset = tracked.reset;
-  p.watch = watch;
+  p.watch = drain.watch;
   return p;
 }
 
@@ -83,7 +83,7 @@ void Drains::act(Tracked& tracked, Actions& actions) const {
   const std::string label = fmt::format("{}/{}", name.first, name.second);
   // After the flows were ended it is the next sweep that lets the backend go.
   const bool ended_before = tracked.ended;
-  const DrainState state = judge(tracked, drain.watch);
+  const DrainState state = judge(tracked);
   if (state == DrainState::deadline && drain.force_after && !tracked.ended) {
     tracked.ended = true;
     tracked.reset = tracked.seen.remaining;
@@ -113,7 +113,7 @@ void Drains::forget_absent(const Moment& now, const std::vector<Draining>& drain
   std::erase_if(tracked_, [&](const auto& item) {
     const auto& [name, tracked] = item;
     if (present.contains(name)) return false;
-    if (tracked.to_remove) removed_[name] = {describe(now, tracked, tracked.seen.drain.watch), now.steady};
+    if (tracked.to_remove) removed_[name] = {describe(now, tracked), now.steady};
     return true;
   });
 }
@@ -136,12 +136,11 @@ Drains::Actions Drains::step(const Moment& now, const std::vector<Draining>& dra
 }
 
 Progress Drains::progress(const Moment& now, const std::string& service, const std::string& backend,
-                          const model::Drain& drain, std::optional<u32> watch) const {
+                          const model::Drain& drain) const {
   const auto found = tracked_.find({service, backend});
-  if (found != tracked_.end() && found->second.seen.drain == drain)
-    return describe(now, found->second, watch.value_or(drain.watch));
+  if (found != tracked_.end() && found->second.seen.drain == drain) return describe(now, found->second);
   Progress unseen;
-  unseen.watch = watch.value_or(drain.watch);
+  unseen.watch = drain.watch;
   if (drain.deadline != 0) unseen.deadline_left = drain.deadline;
   return unseen;
 }
@@ -154,7 +153,7 @@ const Progress* Drains::removed(const Name& name) const {
 bool Drains::waiting() const {
   return std::any_of(tracked_.begin(), tracked_.end(), [](const auto& item) {
     const Tracked& tracked = item.second;
-    return tracked.to_remove || judge(tracked, tracked.seen.drain.watch) == DrainState::watching;
+    return tracked.to_remove || judge(tracked) == DrainState::watching;
   });
 }
 

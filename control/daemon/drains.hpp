@@ -28,10 +28,10 @@ struct Draining {
   std::string service;
   std::string backend;
   model::Drain drain;
-  u64 remaining = 0;                  ///< flows that the flow table knows
-  bool complete = false;              ///< the backend has no other flows than those
-  u32 rows_open = 0;                  ///< rows whose unknown flows are still the backend's
-  std::optional<double> last_packet;  ///< steady clock; nothing where no flow remains
+  u64 remaining = 0;                    ///< flows that the flow table knows
+  bool complete = false;                ///< the backend has no other flows than those
+  u32 rows_open = 0;                    ///< rows whose unknown flows are still the backend's
+  std::optional<double> last_packet{};  ///< steady clock; nothing where no flow remains
 };
 
 struct Progress {
@@ -65,10 +65,9 @@ class Drains {
   /// forgotten, but for those that were to be removed: their end can still be asked for, for ten minutes.
   Actions step(const Moment& now, const std::vector<Draining>& draining);
 
-  /// As of the last step, with ages as of `now`. `watch`: what the proof is to be, in seconds, in place of the drain's
-  /// own. A drain that no step has seen yet has been watched for no time.
+  /// As of the last step, with ages as of `now`. A drain that no step has seen yet has been watched for no time.
   [[nodiscard]] Progress progress(const Moment& now, const std::string& service, const std::string& backend,
-                                  const model::Drain& drain, std::optional<u32> watch) const;
+                                  const model::Drain& drain) const;
 
   /// How the drain of a backend ended that has been removed for it.
   [[nodiscard]] const Progress* removed(const Name& name) const;
@@ -91,8 +90,8 @@ class Drains {
     Progress progress;
     double at = 0;
   };
-  static DrainState judge(const Tracked& tracked, u32 watch);
-  static Progress describe(const Moment& now, const Tracked& tracked, u32 watch);
+  static DrainState judge(const Tracked& tracked);
+  static Progress describe(const Moment& now, const Tracked& tracked);
   void act(Tracked& tracked, Actions& actions) const;
   void forget_absent(const Moment& now, const std::vector<Draining>& draining);
 
