@@ -31,7 +31,7 @@ def pytest_sessionstart():
         pytest.exit("tests/netns makes namespaces and attaches XDP programs; run it as root", returncode=1)
     if missing:
         pytest.exit(f"tests/netns needs {', '.join(missing)}; run: scripts/setup", returncode=1)
-    for stem in ("wt", "ws"):
+    for stem in ("wt", "ws", "w2"):
         beds.remove_abandoned(stem)
 
 
@@ -56,9 +56,9 @@ def switch_bed():
     yield from _session_bed("ws", "switch")
 
 
-def running(bed):
+def running(bed, host: str = "lb"):
     """A generator that yields an lbd not yet started and removes every trace of it afterwards."""
-    made = daemon.Balancer(bed)
+    made = daemon.Balancer(bed, host, host)
     _balancers.append(made)
     try:
         yield made
