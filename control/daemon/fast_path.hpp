@@ -49,6 +49,7 @@ class FastPath {
   [[nodiscard]] Result<> reachable_now(const Ip& backend, Mode mode) const;
 
   [[nodiscard]] TableMemory& memory() { return engine_->memory(); }
+  [[nodiscard]] FlowMemory& flows() { return engine_->flows(); }
   [[nodiscard]] const table::Publisher& publisher() const { return *publisher_; }
   [[nodiscard]] bpf::Counting& counting() { return engine_->counting(); }
   [[nodiscard]] net::Watcher& watcher() { return *watcher_; }

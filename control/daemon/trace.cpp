@@ -94,6 +94,17 @@ OuterHeaders outer_of(const Tunnel& tunnel, const Service& service, const Backen
   return outer;
 }
 
+/// The live tables, and a flow table that this packet leaves as it is.
+struct Untouched : MemoryTables {
+  using MemoryTables::MemoryTables;
+  [[nodiscard]] u64 recall(const FlowQuery& query) const { return consult(query); }
+  void note(const FlowKey&, u32) const {}
+};
+
+const char* state_text(RowState state) {
+  return state == RowState::settled ? "settled" : state == RowState::moving ? "moving" : "pinned";
+}
+
 /// Stands where an engine sends: notes what would be sent, and sends nothing.
 struct Note {
   Decision& decision;
@@ -110,6 +121,10 @@ struct Note {
   template <class Net>
   Verdict operator()(const TooBig<Net>&) const {
     return Verdict::too_big;
+  }
+  template <class Net>
+  Verdict operator()(const Reset<Net>&) const {
+    return Verdict::answered_reset;
   }
   template <class Net>
   Verdict operator()(const ControlMessage<Net>&) const {
@@ -154,9 +169,12 @@ Named names_of(const Decision& d, const model::Pool& pool, const table::Publishe
 template <class Net>
 json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fast_path) {
   // Towards a client the kernel's routes decide, packet by packet; the trace stops at the translation.
-  const MemoryTables tables(fast_path.memory(), [](const Ip&, const Ip&, u32) {
-    return Route{Verdict::returned_nat, 0};
-  });
+  const Untouched tables(
+      fast_path.memory(),
+      [](const Ip&, const Ip&, u32) {
+        return Route{Verdict::returned_nat, 0};
+      },
+      [] { return true; }, MemoryFlows{.memory = fast_path.flows(), .tick = present_tick});
   const Globals& globals = *fast_path.memory().globals;
   std::vector<u8> bytes = packet_of<Net>(query);
   const Frame frame{bytes.data(), bytes.data() + bytes.size()};
@@ -170,6 +188,9 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
   if (forward) {
     p = pick(tables, globals, *service, packet.net, packet.ports, packet.protocol);
     d.backend_id = p.backend;
+    if (p.asks_memory())
+      d.backend_id = recalled_backend(tables.consult(
+          flow_query(p, *service, d.service_id, packet.net, packet.ports, packet.protocol, packet.flags)));
   } else {
     d.backend_id = find_answering(tables, globals, packet.net.source, packet.protocol, packet.source_port());
     if (const Backend* backend = tables.backend(d.backend_id); backend && d.backend_id != nobody)
@@ -180,21 +201,30 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
   const Named named = names_of(d, pool, fast_path.publisher());
 
   std::vector<std::string> lines;
-  json document = {{"verdict", info.name},     {"action", action_text(info.action)},
-                   {"service", named.service}, {"hash", nullptr},
-                   {"row", nullptr},           {"backend", named.backend},
-                   {"address", named.address}, {"egress", ""},
-                   {"next_hop_mac", ""},       {"outer", nullptr}};
+  json document = {{"verdict", info.name},
+                   {"action", action_text(info.action)},
+                   {"service", named.service},
+                   {"hash", nullptr},
+                   {"row", nullptr},
+                   {"row_state", nullptr},
+                   {"backend", named.backend},
+                   {"address", named.address},
+                   {"egress", ""},
+                   {"next_hop_mac", ""},
+                   {"outer", nullptr}};
   lines.push_back(fmt::format("packet    {} {} -> {}", model::to_text(query.protocol), model::to_text(query.source),
                               model::to_text(query.destination)));
   if (!named.service.empty()) lines.push_back(fmt::format("service   {} (id {})", named.service, d.service_id));
   if (forward) {
     const u32 row = p.row - table_first_row(p.table);
     document["hash"] = fmt::format("{:016x}", p.hash);
+    const RowState state = row_state(p.row_word);
     document["row"] = row;
+    document["row_state"] = state_text(state);
     lines.push_back(fmt::format("hash      {:016x} over {}", p.hash,
                                 table_hash(p.table) == HashOn::source ? "the source address" : "the 5-tuple"));
-    lines.push_back(fmt::format("row       {} of {}", row, 1U << table_log2_rows(p.table)));
+    lines.push_back(fmt::format("row       {} of {}{}", row, 1U << table_log2_rows(p.table),
+                                state == RowState::settled ? "" : fmt::format(", {}", state_text(state))));
   }
   if (!named.backend.empty())
     lines.push_back(

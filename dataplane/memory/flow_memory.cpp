@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/memory/flow_memory.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -18,6 +20,12 @@ FlowMemory flows_in(void* image, const FlowSizes& sizes) {
 FlowSizes flow_sizes_for(u32 flows, u32 embryos) {
   const auto buckets = [](u32 entries) { return std::bit_ceil(std::max(entries / bucket_entries, 1U)); };
   return {buckets(embryos), buckets(flows), std::bit_ceil(std::max(flows / ghosts_per_line, 1U))};
+}
+
+u32 present_tick() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return tick_of(static_cast<u64>(now.tv_sec) * 1'000'000'000ULL + static_cast<u64>(now.tv_nsec));
 }
 
 void initialise(FlowMemory& memory, const FlowSizes& sizes) {

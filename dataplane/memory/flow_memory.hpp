@@ -26,6 +26,9 @@ inline constexpr u32 default_embryos = 1 << 16;
 /// Sizes for at least as many entries, each rounded up to a power of two, and a ghost for every established one.
 [[nodiscard]] FlowSizes flow_sizes_for(u32 flows, u32 embryos);
 
+/// The time now, as the XDP program has it.
+[[nodiscard]] u32 present_tick();
+
 /// Writes the header of a zeroed flow table.
 void initialise(FlowMemory& memory, const FlowSizes& sizes);
 
