@@ -24,7 +24,10 @@ struct FlowTables : KernelTables {
   LB_INLINE GhostLine* ghosts(u32 i) const {
     return record_at<GhostLine>(flow_image, weir_flow_offsets.ghosts, i, weir_flow_sizes.ghosts);
   }
-  LB_INLINE u32 tick() const { return tick_of(coarse_nanoseconds()); }
+  LB_INLINE u32 tick() const {
+    if (weir_still_clock) return load_once(reinterpret_cast<const FlowHeader*>(flow_image)->still_tick);
+    return tick_of(coarse_nanoseconds());
+  }
 };
 
 }  // namespace weir::bpf

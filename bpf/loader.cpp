@@ -150,6 +150,7 @@ Outcome<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   state->skeleton.reset(lb_skeleton__open());
   if (!state->skeleton) return failure("cannot open the XDP program: {}\n{}", errno_text(errno), load_log());
   set_sizes(state->skeleton, options.sizes, options.flow_sizes);
+  state->skeleton->rodata->weir_still_clock = options.still_clock ? 1 : 0;
 
   if (!options.pin_dir.empty()) {
     auto pins = choose_pins(state->skeleton->obj, options.pin_dir);
