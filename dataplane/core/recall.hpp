@@ -204,6 +204,15 @@ LB_INLINE FlowEntry* find_flow(const T& tables, const FlowKey& key, u64 hash, u6
   return find_flow(tables.embryos(embryo_bucket(hash, sizes)), key, word);
 }
 
+/// Begins to load what a flow that glance() has not found may be in, so that the memory is waited for once.
+template <class T>
+LB_INLINE void fetch(const T& tables, u64 hash) {
+  const FlowSizes sizes = tables.flow_sizes();
+  if (const FlowBucket* bucket = tables.flows(second_bucket(hash, sizes))) load_once(bucket->entry[0].word);
+  if (const FlowBucket* bucket = tables.embryos(embryo_bucket(hash, sizes))) load_once(bucket->entry[0].word);
+  if (const GhostLine* line = tables.ghosts(ghost_line(hash, sizes))) load_once(line->ghost[0]);
+}
+
 /// What state a backend is in; a record that nobody uses is dead.
 template <class T>
 LB_INLINE BackendState state_of(const T& tables, u32 id) {
@@ -269,6 +278,7 @@ LB_INLINE u64 recall_flow(const T& tables, const FlowQuery& query) {
   const FlowKeys& keys = globals->keys;
   const u32 now = tables.tick();
   const u64 hash = key_hash(keys, query.key);
+  fetch(tables, hash);
   FlowCounters* counters = tables.flow_counters(key_service(query.key));
   u64 word = 0;
   if (FlowEntry* entry = find_flow(tables, query.key, hash, word)) {
