@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bit>
@@ -22,6 +23,7 @@ using weir::FlowSizes;
 using weir::TableOffsets;
 using weir::TableSizes;
 using weir::u32;
+using weir::u64;
 #include "lb.skel.h"
 
 namespace weir::bpf {
@@ -66,6 +68,17 @@ void set_sizes(const Skeleton& skeleton, const TableSizes& sizes, const FlowSize
   skeleton->rodata->weir_offsets = offsets;
   skeleton->rodata->weir_flow_sizes = flow_sizes;
   skeleton->rodata->weir_flow_offsets = flow_offsets;
+}
+
+/// Tells the program how jiffies become CLOCK_MONOTONIC: the kernel counts both on together, from its constant
+/// INITIAL_JIFFIES on, which is five minutes before 32 bits overflow.
+void set_clock(const Skeleton& skeleton) {
+  timespec jiffy{};
+  clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy);
+  const u64 length = static_cast<u64>(jiffy.tv_nsec);
+  const u64 per_second = (1'000'000'000 + length / 2) / length;
+  skeleton->rodata->weir_jiffy = length;
+  skeleton->rodata->weir_first_jiffy = static_cast<u32>(0 - 300 * per_second);
 }
 
 /// A ring buffer of one record type.
@@ -150,6 +163,8 @@ Outcome<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   state->skeleton.reset(lb_skeleton__open());
   if (!state->skeleton) return failure("cannot open the XDP program: {}\n{}", errno_text(errno), load_log());
   set_sizes(state->skeleton, options.sizes, options.flow_sizes);
+  state->skeleton->rodata->weir_still_clock = options.still_clock ? 1 : 0;
+  set_clock(state->skeleton);
 
   if (!options.pin_dir.empty()) {
     auto pins = choose_pins(state->skeleton->obj, options.pin_dir);

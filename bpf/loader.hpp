@@ -21,6 +21,7 @@ struct LoadOptions {
   std::string pin_dir;  ///< below a BPF file system; empty: nothing is pinned (tests, benchmarks)
   TableSizes sizes;
   FlowSizes flow_sizes;
+  bool still_clock = false;  ///< tests: the time is what the flow table's header says
 };
 
 class Engine {

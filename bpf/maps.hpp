@@ -88,9 +88,15 @@ extern const volatile weir::TableOffsets weir_offsets;
 extern const volatile weir::FlowSizes weir_flow_sizes;
 extern const volatile weir::FlowOffsets weir_flow_offsets;
 extern const volatile weir::u32 weir_fill_headroom;
+extern const volatile weir::u32 weir_still_clock;
+extern const volatile weir::u64 weir_jiffy;
+extern const volatile weir::u64 weir_first_jiffy;
 const volatile weir::TableSizes weir_sizes = {};
 const volatile weir::TableOffsets weir_offsets = {};
 const volatile weir::FlowSizes weir_flow_sizes = {};
 const volatile weir::FlowOffsets weir_flow_offsets = {};
 const volatile weir::u32 weir_fill_headroom = 0;  // tests: fresh room holds a pattern before anything is written to it
+const volatile weir::u32 weir_still_clock = 0;    // tests: the time is the flow table's still_tick
+const volatile weir::u64 weir_jiffy = 0;          // loader: in nanoseconds
+const volatile weir::u64 weir_first_jiffy = 0;    // loader: the jiffies at which CLOCK_MONOTONIC began
 }

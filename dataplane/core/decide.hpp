@@ -106,13 +106,17 @@ LB_INLINE Verdict transmit(const T& tables, Verdict verdict, const Packet<Net>& 
 
 /// Asks the flow table where the packet's flow belongs. True when the operator has ended it.
 template <class Net, class T>
-LB_INLINE bool recall_into(const T& tables, const Service& service, u32 service_id, const Packet<Net>& packet,
-                           Pick& p) {
+LB_INLINE bool recall_into(const T& tables, const Globals& globals, const Service& service, u32 service_id,
+                           const Packet<Net>& packet, Pick& p) {
   if (packet.piece != Piece::whole) {  // later fragments have no ports, and the first goes where they go
     p.backend = row_alone(tables, p.row_word);
     return false;
   }
   FlowQuery query = flow_query(p, service, service_id, packet.net, packet.ports, packet.protocol, packet.flags);
+  if (const u32 backend = glance(tables, globals, query)) {
+    p.backend = backend;
+    return false;
+  }
   const u64 recalled = tables.recall(query);
   p.backend = recalled_backend(recalled);
   // The RST of an ended flow is its backend's.
@@ -128,7 +132,7 @@ LB_INLINE Verdict forward(const T& tables, const Globals& globals, const Packet<
   if (is_martian(packet.net)) return Verdict::martian_source;
   Pick p = pick(tables, globals, *service, packet.net, packet.ports, packet.protocol);
   if (!p.row_exists) return Verdict::internal_table;
-  if (p.asks_memory() && recall_into(tables, *service, service_id, packet, p)) {
+  if (p.asks_memory() && recall_into(tables, globals, *service, service_id, packet, p)) {
     if (packet.protocol != static_cast<u8>(Protocol::tcp)) return Verdict::flow_ended;
     return send(Reset<Net>{packet.network, packet.transport, packet.end, service_id});
   }

@@ -107,7 +107,8 @@ struct alignas(64) FlowHeader {
   u64 magic;
   u32 version;
   FlowSizes sizes;
-  u32 reserved[10];
+  u32 still_tick;  // the time, where an engine is told that its clock stands still; for tests
+  u32 reserved[9];
 };
 static_assert(sizeof(FlowHeader) == 64);
 

@@ -98,6 +98,7 @@ bool set_sizes(bpf_object* object) {
   return store(constant(object, data, "weir_sizes"), sizes) && store(constant(object, data, "weir_offsets"), offsets) &&
          store(constant(object, data, "weir_flow_sizes"), flow_sizes) &&
          store(constant(object, data, "weir_flow_offsets"), flow_offsets) &&
+         store(constant(object, data, "weir_jiffy"), __u64{4'000'000}) &&
          bpf_map__set_initial_value(constants, data.data(), data.size()) == 0 &&
          bpf_map__set_value_size(tables, static_cast<__u32>(offsets.end)) == 0 &&
          bpf_map__set_value_size(flow_table, static_cast<__u32>(flow_offsets.end)) == 0;
