@@ -118,7 +118,14 @@ Result<> FastPath::open_engine(const model::Seed& seed) {
                               },
                           .is_local = [this](const Ip& address) { return watcher_->is_local(address); },
                           .service_given = [this](u32 id) { engine_->counting().reset_service(id); },
-                          .backend_given = [this](u32 id) { engine_->counting().reset_backend(id); }});
+                          .backend_given = [this](u32 id) { engine_->counting().reset_backend(id); },
+                          .hop_needed =
+                              [this](const Ip& address, bool needed) {
+                                if (needed)
+                                  watcher_->watch(address);
+                                else
+                                  watcher_->unwatch(address);
+                              }});
   for (Interface& interface : interfaces_)
     if (auto entered = enter(interface, *watcher_->link(interface.name)); !entered) return entered;
   table::write_tunnel(engine_->memory(), settings_.tunnel);

@@ -29,7 +29,7 @@ u32 in_use(Bed& bed) {
 }
 u32 keys(Bed& bed) { return static_cast<u32>(table::IndexWriter(bed.memory()).entries().size()); }
 
-/// Whether the rows in memory are those that Maglev gives for `wanted`.
+/// Whether the rows in memory have the owners that Maglev gives for `wanted`.
 bool rows_are_maglevs(Bed& bed, const model::Service& wanted) {
   const table::Placed& placed = *bed.publisher().placed(wanted.name);
   std::vector<table::Member> members;
@@ -40,7 +40,7 @@ bool rows_are_maglevs(Bed& bed, const model::Service& wanted) {
   std::unordered_map<u32, u32> owned;
   for (u32 i = 0; i < wanted.rows; ++i) {
     const u32 owner = owners[i] == table::no_member ? nobody : owners[i];
-    if (bed.memory().rows[first + i] != settled_row(owner)) return false;
+    if (row_owner(bed.memory().rows[first + i]) != owner) return false;
     ++owned[owner];
   }
   return owned == placed.rows_owned && first == placed.first_row && placed.rows == wanted.rows &&
