@@ -69,7 +69,11 @@ class FlowBed {
                                   else
                                     watched.erase(watched.find(model::to_text(address)));
                                 },
-                            .sweep = [this] { return survey(); },
+                            .sweep =
+                                [this] {
+                                  now_ += 300'000'000;  // as the publisher's own waiting takes
+                                  return survey();
+                                },
                             .clock = [this] { return table::Time(std::chrono::nanoseconds(now_)); }});
     std::vector<model::Service> services;
     for (const auto& [name, service] : wanted) services.push_back(*service);
