@@ -33,8 +33,8 @@ void Publisher::adopt() {
   }
 }
 
-// Backends that an earlier daemon had removed go on leaving, the others come as wanted ones: those that the service does
-// not have any more are then removed like any other.
+// Backends that an earlier daemon had removed go on leaving, the others come as wanted ones: those that the service
+// does not have any more are then removed like any other.
 void Publisher::take_over(const model::Service& service, Placed& placed) {
   const Service wanted = service_record(service, 0);
   const u32 id = book_.service_at(wanted);
