@@ -221,6 +221,25 @@ TEST_CASE("the id of a backend or service that went is not given out before a pa
   CHECK(bed.survey().entries == 0);
 }
 
+TEST_CASE("a pass that began before an id went out of use does not free it") {
+  FlowBed bed;
+  model::Service web = keeping(2);
+  bed.replace({web});
+  const u32 service = bed.id("web");
+  const u32 first = bed.id("web", "198.51.100.1:8080");
+  bed.pass(1);
+  const flows::Survey old = bed.survey();
+  bed.replace({});
+  bed.publisher().age(old, table::Time(std::chrono::hours(1)));
+  web.vip.port = 81;
+  bed.replace({web});
+  CHECK(bed.id("web") != service);
+  CHECK(bed.id("web", "198.51.100.1:8080") != first);
+  bed.live(1);
+  bed.replace({web, testing::service("dns", "udp:203.0.113.10:53", {})});
+  CHECK(bed.id("dns") == service);
+}
+
 TEST_CASE("a backend in maintenance is dead, and its flows pick anew for good") {
   FlowBed bed;
   model::Service web = keeping(3);

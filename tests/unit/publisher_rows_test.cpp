@@ -110,6 +110,71 @@ TEST_CASE("a pass that began before a change does not settle rows, whatever it f
   CHECK(are_settled(bed.rows("web")));
 }
 
+TEST_CASE("a pass that began before a window ended does not settle the rows that were pinned by its end") {
+  FlowBed bed;
+  model::Service web = keeping(2);
+  bed.replace({web});
+  web.backends[0].admin = Admin::draining;
+  bed.replace({web});
+  bed.pass(5);
+  const flows::Survey old = bed.survey();
+  const table::Time late{std::chrono::hours(1000)};
+  bed.publisher().age(old, late);
+  const u32 pinned = bed.publisher().row_totals().pinned;
+  REQUIRE(pinned > 0);
+  bed.publisher().age(old, late);
+  CHECK(bed.publisher().row_totals().pinned == pinned);
+}
+
+TEST_CASE("a row that moves on keeps the window of its first move") {
+  FlowBed bed;
+  model::Service web = keeping(3);
+  web.settle = 60;
+  bed.replace({web});
+  web.backends.push_back(backend("198.51.100.4:8080"));
+  bed.replace({web});
+  bed.live(50);
+  const auto first = bed.rows("web");
+  for (u32 n = 5; n < 9; ++n) web.backends.push_back(backend("198.51.100." + std::to_string(n) + ":8080"));
+  bed.replace({web});
+  const auto second = bed.rows("web");
+  bed.live(13);
+  const auto now = bed.rows("web");
+  u32 moved_on = 0;
+  for (u32 i = 0; i < now.size(); ++i) {
+    if (row_state(first[i]) == RowState::moving) CHECK(row_state(now[i]) != RowState::moving);
+    if (row_state(first[i]) == RowState::settled && first[i] != second[i]) CHECK(now[i] == second[i]);
+    moved_on += row_state(first[i]) == RowState::moving && row_owner(first[i]) != row_owner(second[i]) ? 1 : 0;
+  }
+  CHECK(moved_on > 0);
+}
+
+TEST_CASE("what the flow table still holds of a row that has just settled does not lead a flow astray later") {
+  FlowBed bed;
+  model::Service web = keeping(2);
+  bed.replace({web});
+  const u32 first = bed.id("web", "198.51.100.1:8080");
+  std::map<u32, u32> at;
+  for (u32 i = 0; i < 100; ++i) at[i] = bed.open(client(i));
+  const auto set = [&](Admin admin) {
+    web.backends[0].admin = admin;
+    bed.replace({web});
+  };
+  const auto send = [&] {
+    for (auto& [i, backend] : at) backend = bed.send(client(i), ack);
+  };
+  set(Admin::draining);
+  send();  // now the flows of the first are remembered
+  set(Admin::active);
+  bed.live(1);
+  REQUIRE(are_settled(bed.rows("web")));
+  REQUIRE(std::any_of(at.begin(), at.end(), [&](const auto& flow) { return flow.second == first; }));
+  set(Admin::maint);
+  send();  // all of them are the second's
+  set(Admin::active);
+  CHECK(broken(bed, at) == 0);
+}
+
 TEST_CASE("rows are not settled while a flow of their service was evicted less than the idle timeout ago") {
   FlowBed bed;
   model::Service web = keeping(2);
