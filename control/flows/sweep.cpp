@@ -45,13 +45,12 @@ bool Sweep::step(u32 buckets) {
   const u64 embryos = flows_.embryos.size();
   const u64 all = embryos + flows_.flows.size();
   const u64 end = std::min<u64>(next_ + buckets, all);
-  for (; next_ < std::min(end, embryos); ++next_) look(flows_.embryos[next_], true);
-  for (; next_ < end; ++next_) look(flows_.flows[next_ - embryos], false);
+  for (; next_ < std::min(end, embryos); ++next_)
+    for (FlowEntry& entry : flows_.embryos[next_].entry) look(entry, true);
+  for (; next_ < end; ++next_)
+    for (FlowEntry& entry : flows_.flows[next_ - embryos].entry) look(entry, false);
+  look_at_rows();
   return next_ == all;
-}
-
-void Sweep::look(FlowBucket& bucket, bool nursery) {
-  for (FlowEntry& entry : bucket.entry) look(entry, nursery);
 }
 
 void Sweep::look(FlowEntry& entry, bool nursery) {
@@ -59,36 +58,46 @@ void Sweep::look(FlowEntry& entry, bool nursery) {
   Seen seen;
   if (!read(entry, seen)) return;
   const u32 id = key_service(seen.key);
-  const u32 backend = flow_backend(seen.word);
   const auto is_used = [](const auto& records, u32 i) {
     return i < records.size() && load_once(records[i].in_use) != 0;
   };
   // A record that is not in use has no flows, and its id is not given out again before a pass has freed them.
-  if (!is_used(tables_.services, id) || !is_used(tables_.backends, backend)) {
+  if (!is_used(tables_.services, id) || !is_used(tables_.backends, flow_backend(seen.word))) {
     free(entry, seen.word);
     return;
   }
   const Service& service = tables_.services[id];
   if (is_expired(seen.word, load_once(service.timeouts), survey_.tick)) {
-    if (free(entry, seen.word)) count_end(survey_.services[id], seen.word);
+    if (!free(entry, seen.word)) return look(entry, nursery);  // it has just sent
+    count_end(survey_.services[id], seen.word);
     return;
   }
   const u64 table = load_once(service.table);
-  const bool track_all = (table & table_track_all) != 0;
-  Strangers* const strangers = strangers_[id];
-  if (strangers || !track_all) {
-    const u32 index = row_index(table, hash_of(tables_.globals->keys, service, table, seen.key));
-    const Row row = index < tables_.rows.size() ? load_once(tables_.rows[index]) : 0;
-    // The fast path does not look for the flows of a settled row. Once the row is moved again, what stands here would
-    // be of an earlier time.
-    if (row_state(row) == RowState::settled && !track_all) {
-      free(entry, seen.word);
-      return;
-    }
-    if (strangers && row_owner(row) != backend && strangers->table == table)
-      strangers->set(index - table_first_row(table));
+  if (!strangers_[id] && (table & table_track_all) != 0) return count(id, seen.word, nursery);
+  const u32 row = row_index(table, hash_of(tables_.globals->keys, service, table, seen.key));
+  if (row < tables_.rows.size()) __builtin_prefetch(&tables_.rows[row]);
+  pending_[waiting_++] = {&entry, seen.word, table, id, row, nursery};
+  if (waiting_ == pending_.size()) look_at_rows();
+}
+
+// Rows lie anywhere in half a megabyte and more: a few are asked for at once, instead of waiting for each.
+void Sweep::look_at_rows() {
+  for (std::size_t i = 0; i < waiting_; ++i) judge(pending_[i]);
+  waiting_ = 0;
+}
+
+void Sweep::judge(const Pending& flow) {
+  const Row row = flow.row < tables_.rows.size() ? load_once(tables_.rows[flow.row]) : 0;
+  // The fast path does not look for the flows of a settled row. Once the row is moved again, what stands here would be
+  // of an earlier time.
+  if (row_state(row) == RowState::settled && (flow.table & table_track_all) == 0) {
+    free(*flow.entry, flow.word);
+    return;
   }
-  count(id, seen.word, nursery);
+  if (Strangers* const strangers = strangers_[flow.service])
+    if (row_owner(row) != flow_backend(flow.word) && strangers->table == flow.table)
+      strangers->set(flow.row - table_first_row(flow.table));
+  count(flow.service, flow.word, flow.nursery);
 }
 
 void Sweep::count(u32 id, u64 word, bool nursery) {

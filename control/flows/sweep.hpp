@@ -2,6 +2,9 @@
 // A pass over the flow table: counts what is there, and frees what nobody needs any more.
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "control/flows/survey.hpp"
@@ -25,8 +28,19 @@ class Sweep {
   [[nodiscard]] Survey take() { return std::move(survey_); }
 
  private:
-  void look(FlowBucket& bucket, bool nursery);
+  /// A flow whose row is on its way from memory.
+  struct Pending {
+    FlowEntry* entry;
+    u64 word;
+    u64 table;  // of its service
+    u32 service;
+    u32 row;  // index into all rows
+    bool nursery;
+  };
+
   void look(FlowEntry& entry, bool nursery);
+  void look_at_rows();
+  void judge(const Pending& flow);
   void count(u32 service, u64 word, bool nursery);
   bool free(FlowEntry& entry, u64 word);
 
@@ -35,6 +49,8 @@ class Sweep {
   Survey survey_;
   std::vector<Strangers*> strangers_;  // by service id; null: the rows are not looked at
   u64 next_ = 0;                       // bucket: those of the nursery first
+  std::array<Pending, 16> pending_;
+  std::size_t waiting_ = 0;
 };
 
 /// A whole pass at once.

@@ -33,8 +33,8 @@ void Publisher::adopt() {
   }
 }
 
-// All backends come as wanted ones. Those that the service does not have are then removed like any other, and those
-// that an earlier daemon had removed are in the state that this gives them already.
+// Backends that an earlier daemon had removed go on leaving, the others come as wanted ones: those that the service
+// does not have any more are then removed like any other.
 void Publisher::take_over(const model::Service& service, Placed& placed) {
   const Service wanted = service_record(service, 0);
   const u32 id = book_.service_at(wanted);
@@ -43,7 +43,14 @@ void Publisher::take_over(const model::Service& service, Placed& placed) {
   placed.id = id;
   placed.first_row = table_first_row(memory_.services[id].table);
   placed.rows = 1U << table_log2_rows(memory_.services[id].table);
-  placed.backends = std::move(found->second);
+  for (const auto& [endpoint, backend] : found->second) {
+    if (memory_.backends[backend].in_use != held_for_flows) {
+      placed.backends.emplace(endpoint, backend);
+      continue;
+    }
+    placed.leaving.emplace(endpoint, Leaving{backend, tick()});
+    around_.hop_needed(memory_.backends[backend].address, true);
+  }
   adopted_.erase(found);
   // How long rows have been moving is not known, so they begin anew; nor what the flow table holds of settled ones.
   for (const Row row : rows_of(placed)) {

@@ -9,8 +9,9 @@
 namespace weir::table {
 namespace {
 
-/// A nat backend that a plan brings, and whose answers it will claim.
+/// A nat backend that a plan has, and whose answers are its own.
 struct Newcomer {
+  u32 step;
   std::string service;
   Protocol protocol;
   model::Endpoint endpoint;
@@ -18,9 +19,10 @@ struct Newcomer {
 
 std::vector<Newcomer> newcomers_of(const model::Plan& plan) {
   std::vector<Newcomer> found;
-  for (const model::Step& step : plan.steps) {
-    if (!step.after || step.after->mode != Mode::nat) continue;
-    for (const model::Backend& b : step.after->backends) found.push_back({step.name, step.after->protocol, b.endpoint});
+  for (u32 i = 0; i < plan.steps.size(); ++i) {
+    const auto& after = plan.steps[i].after;
+    if (!after || after->mode != Mode::nat) continue;
+    for (const model::Backend& b : after->backends) found.push_back({i, after->name, after->protocol, b.endpoint});
   }
   return found;
 }
@@ -70,6 +72,14 @@ std::vector<Effect> Publisher::foresee(const model::Plan& plan) const {
     for (const u32 id : all)
       if (is_robbed(step.name, id) && std::find(effect.dying.begin(), effect.dying.end(), id) == effect.dying.end())
         effect.dying.push_back(id);
+  }
+  // Leaving backends of services that the plan does not touch.
+  for (const auto& [name, placed] : placed_) {
+    if (std::any_of(plan.steps.begin(), plan.steps.end(), [&](const model::Step& s) { return s.name == name; }))
+      continue;
+    for (const auto& [endpoint, leaving] : placed.leaving)
+      for (const Newcomer& n : newcomers)
+        if (claims_answers_of(n, name, memory_.backends[leaving.id])) effects[n.step].dying.push_back(leaving.id);
   }
   for (std::size_t i = 0; i < effects.size(); ++i)
     if (const Placed* gone = plan.steps[i].after ? nullptr : placed(effects[i].service))

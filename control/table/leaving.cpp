@@ -27,6 +27,7 @@ void Publisher::drop_absent(const model::Service& service, Placed& placed) {
       withdraw_backend(id);
       continue;
     }
+    store_once(memory_.backends[id].in_use, held_for_flows);
     placed.leaving.emplace(endpoint, Leaving{id, tick()});
     placed.changed = tick_after_rest();
     around_.hop_needed(memory_.backends[id].address, true);

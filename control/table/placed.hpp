@@ -12,6 +12,10 @@
 
 namespace weir::table {
 
+/// Backend::in_use of a record that is held for the flows of a removed backend: a restarted daemon has to tell it from
+/// one that its configuration has lost meanwhile.
+inline constexpr u32 held_for_flows = 2;
+
 /// A removed backend whose flows still need its record. Its state there says what they need it for: draining, they go
 /// on; resetting, they are told to end.
 struct Leaving {

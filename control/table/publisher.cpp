@@ -195,7 +195,10 @@ void Publisher::set_states(const model::Service& service, Placed& placed) {
     const std::string endpoint = model::to_text(backend.endpoint);
     const u32 id = placed.backends.at(endpoint);
     absent.erase(endpoint);
-    if (placed.leaving.erase(endpoint) > 0) around_.hop_needed(backend.endpoint.address, false);
+    if (placed.leaving.erase(endpoint) > 0) {
+      store_once(memory_.backends[id].in_use, 1U);
+      around_.hop_needed(backend.endpoint.address, false);
+    }
     // What has been told to end does not begin to go on because it is still being drained.
     const bool ending = memory_.backends[id].state == static_cast<u32>(BackendState::resetting);
     if (!(ending && backend.admin == Admin::draining)) set_state(id, table::state_of(backend), placed);

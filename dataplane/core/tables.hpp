@@ -178,7 +178,7 @@ struct alignas(64) Backend {
   u32 service;
   u32 address_delta;    // nat: what VIP -> backend adds to the IPv4 header checksum's sum
   u32 transport_delta;  // nat: the same for the TCP/UDP checksum, ports included
-  u32 in_use;           // as in Service
+  u32 in_use;           // as in Service; 2: held for its flows alone, the operator has removed it
   u32 mtu;              // longest IP datagram that reaches the backend, in bytes, its outer headers already taken off
   u32 state;            // BackendState
   u32 reserved0;
