@@ -83,6 +83,7 @@ Result<> serve(const Options& options) {
       if (!exporter) return tl::unexpected(exporter.error());
       metrics = std::move(*exporter);
     }
+    daemon.take_over(*plan);
     if (auto published = (*fast_path)->publish(*plan); !published) return published;
     desired.commit(*plan);
     auto live = (*fast_path)->go_live();

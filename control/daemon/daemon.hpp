@@ -20,6 +20,8 @@ class Daemon final : public api::Operations {
   /// `ended` is called when the fast path has been detached and the daemon has nothing left to do.
   Daemon(boost::asio::io_context& loop, Desired& desired, FastPath& fast_path, std::string config_file,
          std::function<void()> ended);
+  /// The first plan is about to be published.
+  void take_over(const model::Plan& plan) { flows_.take_over(plan); }
   /// The fast path is live: from here on the flow table is swept, and drains go on.
   void start() { flows_.start(); }
 

@@ -36,6 +36,18 @@ FlowKeeper::FlowKeeper(boost::asio::io_context& loop, const Desired& desired, Fa
                 .begin = [this] { return begin(); },
                 .end = [this](flows::Survey& survey) { return end(survey); }}) {}
 
+// As in changed(): a service that begins to remember every flow with this start.
+void FlowKeeper::take_over(const model::Plan& plan) {
+  for (const model::Step& step : plan.steps) {
+    if (!step.after || step.after->track != model::Track::all) continue;
+    const model::Service& wanted = *step.after;
+    for (const Service& s : fast_path_.memory().services)
+      if (s.in_use != 0 && s.vip == wanted.vip.address && to_host(s.port) == wanted.vip.port &&
+          s.protocol == wanted.protocol && (s.table & table_track_all) == 0)
+        known_from_[step.name] = present().steady + wanted.idle;
+  }
+}
+
 // A flow that was silent while nobody remembered it is known after its next packet, or gone after its idle time.
 void FlowKeeper::changed(const model::Plan& plan) {
   for (const model::Step& step : plan.steps) {
@@ -48,6 +60,7 @@ void FlowKeeper::changed(const model::Plan& plan) {
     else if (step.before && step.before->track != model::Track::all)
       known_from_[step.name] = present().steady + step.after->idle;
   }
+  changed_ = true;
   sweeper_.hurry();
 }
 
@@ -100,20 +113,20 @@ Result<nlohmann::json> FlowKeeper::drain_status(const std::string& service, cons
 
 std::vector<std::string> FlowKeeper::warnings() const { return flow_warnings_.present(present().steady); }
 
+// While every row is settled and no service tracks all, the fast path enters nothing.
 bool FlowKeeper::needed() const {
-  if (!swept_ || survey().entries + survey().embryos > 0 || drains_.waiting()) return true;
+  if (changed_ || survey().entries + survey().embryos > 0 || drains_.waiting()) return true;
   const std::vector<bool> unsettled = fast_path_.publisher().unsettled();
   if (std::find(unsettled.begin(), unsettled.end(), true) != unsettled.end()) return true;
   return std::any_of(desired_.pool().services().begin(), desired_.pool().services().end(), [&](const auto& item) {
     const table::Placed* placed = fast_path_.publisher().placed(item.first);
-    const bool drains = std::any_of(item.second->backends.begin(), item.second->backends.end(),
-                                    [](const model::Backend& b) { return b.drain.has_value(); });
-    return item.second->track == model::Track::all || drains || (placed && !placed->leaving.empty());
+    return item.second->track == model::Track::all || (placed && !placed->leaving.empty());
   });
 }
 
 flows::Unsettled FlowKeeper::begin() {
   began_ = present();
+  changed_ = false;
   draining_at_begin_.clear();
   for (const auto& [name, service] : desired_.pool().services())
     for (const model::Backend& backend : service->backends)

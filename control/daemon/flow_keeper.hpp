@@ -27,6 +27,8 @@ class FlowKeeper {
   /// `desired` and `fast_path` outlive this.
   FlowKeeper(boost::asio::io_context& loop, const Desired& desired, FastPath& fast_path, Remove remove);
 
+  /// Before the first plan is published over tables that an earlier daemon has left.
+  void take_over(const model::Plan& plan);
   void start() { sweeper_.start(); }
   /// A plan has been published.
   void changed(const model::Plan& plan);
@@ -65,6 +67,7 @@ class FlowKeeper {
   std::map<std::string, std::array<u64, flows::closed_text.size()>> closed_;
   std::map<std::string, double> known_from_;  // service -> steady time from which all its flows are known
   bool swept_ = false;
+  bool changed_ = true;  // since the last sweep began
   Sweeper sweeper_;
 };
 

@@ -61,13 +61,14 @@ std::optional<u32> mtu_of(u32 backend, FastPath& fast_path) {
   return backend == nobody || backend >= backends.size() ? std::nullopt : known_mtu(load_once(backends[backend].mtu));
 }
 
-json report_drain(const std::optional<model::Drain>& drain) {
-  if (!drain) return nullptr;
-  return {{"started", drain->started},
-          {"deadline_seconds", drain->deadline == 0 ? json(nullptr) : json(drain->deadline)},
-          {"then", drain->then_remove ? "remove" : "keep"},
-          {"force_after", drain->force_after},
-          {"watch_seconds", drain->watch}};
+json report_drain(const model::Backend& backend) {
+  if (!backend.drain) return nullptr;
+  const auto& [started, deadline, then_remove, force_after, watch] = *backend.drain;
+  return {{"started", started},
+          {"deadline_seconds", deadline},
+          {"then", then_remove ? json("remove") : json(nullptr)},
+          {"force_after", force_after},
+          {"watch_seconds", watch}};
 }
 
 json report_backend(const model::Service& service, const model::Backend& backend, const table::Placed& placed,
@@ -79,7 +80,7 @@ json report_backend(const model::Service& service, const model::Backend& backend
                    {"weight", backend.weight},
                    {"effective_weight", backend.effective_weight()},
                    {"admin", model::to_text(backend.admin)},
-                   {"drain", report_drain(backend.drain)},
+                   {"drain", report_drain(backend)},
                    {"health", "unknown"},
                    {"rows", rows},
                    {"share", static_cast<double>(rows) / service.rows},
