@@ -17,6 +17,10 @@ namespace weir::bpf {
 [[gnu::always_inline]] inline void* map_lookup(const void* map, const void* key) {
   return reinterpret_cast<void* (*)(const void*, const void*)>(BPF_FUNC_map_lookup_elem)(map, key);
 }
+[[gnu::always_inline]] inline long map_update(void* map, const void* key, const void* value, __u64 flags) {
+  return reinterpret_cast<long (*)(void*, const void*, const void*, __u64)>(BPF_FUNC_map_update_elem)(map, key, value,
+                                                                                                      flags);
+}
 [[gnu::always_inline]] inline long redirect_map(void* map, __u64 key, __u64 flags) {
   return reinterpret_cast<long (*)(void*, __u64, __u64)>(BPF_FUNC_redirect_map)(map, key, flags);
 }
@@ -32,6 +36,10 @@ namespace weir::bpf {
 }
 [[gnu::always_inline]] inline long adjust_tail(xdp_md* context, int delta) {
   return reinterpret_cast<long (*)(xdp_md*, int)>(BPF_FUNC_xdp_adjust_tail)(context, delta);
+}
+[[gnu::always_inline]] inline long store_bytes(xdp_md* context, __u32 at, const void* bytes, __u32 length) {
+  return reinterpret_cast<long (*)(xdp_md*, __u32, const void*, __u32)>(BPF_FUNC_xdp_store_bytes)(context, at, bytes,
+                                                                                                  length);
 }
 [[gnu::always_inline]] inline long tail_call(xdp_md* context, void* programs, __u32 index) {
   return reinterpret_cast<long (*)(void*, void*, __u32)>(BPF_FUNC_tail_call)(context, programs, index);
