@@ -81,15 +81,19 @@ LB_INLINE void read_key(const CountFrame& frame, CountKey& key) {
   if (!later) read_transport(frame, frame.forget(transport) & transport_mask, key);
 }
 
-LB_INLINE void count(CountKey& key, u64 bytes) {
+LB_INLINE void count(CountKey& key, u64 bytes, bool flow) {
   const u32 zero = 0;
   auto* total = static_cast<CountTotal*>(map_lookup(&weir_total, &zero));
   if (!total) return;
-  const u64 now = coarse_nanoseconds();
-  if (total->first == 0) total->first = now;
-  total->last = now;
-  total->packets += 1;
-  total->bytes += bytes;
+  if (flow) {
+    const u64 now = coarse_nanoseconds();
+    if (total->first == 0) total->first = now;
+    total->last = now;
+    total->packets += 1;
+    total->bytes += bytes;
+  } else {
+    total->others += 1;
+  }
   auto* row = static_cast<CountRow*>(map_lookup(&weir_rows, &key));
   if (!row) {
     const CountRow fresh{1, bytes};
@@ -109,9 +113,9 @@ LB_INLINE int count_frame(xdp_md* context) {
   const CountFrame frame(context);
   CountKey key{};
   read_key(frame, key);
-  const bool counted = key.protocol == static_cast<u8>(Protocol::tcp) || key.protocol == static_cast<u8>(Protocol::udp);
-  count(key, frame_length(context));
-  return counted && weir_drop ? XDP_DROP : XDP_PASS;
+  const bool flow = key.protocol == static_cast<u8>(Protocol::tcp) || key.protocol == static_cast<u8>(Protocol::udp);
+  count(key, frame_length(context), flow);
+  return flow && weir_drop ? XDP_DROP : XDP_PASS;
 }
 
 }  // namespace weir::bpf

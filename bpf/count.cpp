@@ -38,6 +38,7 @@ struct Counter::State {
     for (const CountTotal& one : per_cpu<CountTotal>(skeleton->maps.weir_total, &key)) {
       sum.packets += one.packets;
       sum.bytes += one.bytes;
+      sum.others += one.others;
       sum.unlisted += one.unlisted;
       if (one.first != 0 && (sum.first == 0 || one.first < sum.first)) sum.first = one.first;
       sum.last = std::max(sum.last, one.last);

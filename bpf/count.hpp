@@ -25,7 +25,7 @@ class Counter {
   ~Counter();
 
   [[nodiscard]] bool native() const;
-  /// Packets so far.
+  /// TCP and UDP packets so far.
   [[nodiscard]] u64 packets() const;
   [[nodiscard]] Counted read() const;
 

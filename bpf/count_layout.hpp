@@ -27,12 +27,13 @@ inline constexpr u32 count_rows = 4096;
 
 /// Per CPU.
 struct CountTotal {
-  u64 packets;
+  u64 packets;  ///< TCP and UDP
   u64 bytes;
+  u64 others;    ///< what is neither, in packets
   u64 unlisted;  ///< packets that found no row
-  u64 first;     ///< CLOCK_MONOTONIC of the first packet to the timer's tick, nanoseconds; 0: none yet
+  u64 first;     ///< CLOCK_MONOTONIC of the first TCP or UDP packet to the timer's tick, nanoseconds; 0: none yet
   u64 last;
 };
-static_assert(sizeof(CountTotal) == 40);
+static_assert(sizeof(CountTotal) == 48);
 
 }  // namespace weir::bpf

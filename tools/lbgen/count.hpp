@@ -13,8 +13,8 @@ namespace weir::lbgen {
 
 struct CountBounds {
   double seconds = 0;          ///< always holds, from the start
-  std::optional<u64> packets;  ///< ends as soon as so many have come; those that come meanwhile count too
-  std::optional<double> idle;  ///< ends when packets have come and then none for so many seconds
+  std::optional<u64> packets;  ///< TCP and UDP; ends once so many have come, those that come meanwhile count too
+  std::optional<double> idle;  ///< ends when some have come and then none for so many seconds
 };
 
 struct Received {
@@ -22,7 +22,7 @@ struct Received {
   Ended ended = Ended::seconds;
   bool idle = false;   ///< ended by CountBounds::idle
   bool native = true;  ///< whether the program ran in the driver
-  double seconds = 0;  ///< from the first packet to the last, to the kernel's timer tick of 1 to 10 ms
+  double seconds = 0;  ///< from the first of them to the last, to the kernel's timer tick of 1 to 10 ms
 };
 
 /// `ready` is called once packets are counted. `drop`: TCP and UDP packets go no farther. Faults: internal.

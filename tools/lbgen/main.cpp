@@ -113,12 +113,14 @@ u64 wait_for_frames(net::NetlinkSocket& socket, int ifindex, u64 before, u64 sen
 /// What the counts say about the run; an error when nothing can have arrived.
 Result<> judge(const SendReport& report, const Interface& interface, const Bounds& bounds) {
   const u64 sent = report.sent.all();
-  if (sent != 0 && report.left == 0) {
-    if (interface.kind == "veth")
-      return fail(Fault::internal,
-                  "{} has sent none of {} frames: the other end of a veth takes them only with an XDP program (lbgen "
-                  "count) or GRO (ethtool -K PEER gro on)",
-                  report.interface, sent);
+  // The neighbours' own frames are among those counted.
+  if (interface.kind == "veth" && report.left < sent / 10)
+    return fail(
+        Fault::internal,
+        "{} has sent {} of {} frames: the other end of a veth takes them only with an XDP program (lbgen count) "
+        "or GRO (ethtool -K PEER gro on)",
+        report.interface, report.left, sent);
+  if (report.left == 0 && sent != 0) {
     say(fmt::format("{} counts none of {} frames as sent; count them at the receiver (lbgen count)", report.interface,
                     sent));
   } else if (report.left < sent) {

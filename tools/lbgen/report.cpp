@@ -123,10 +123,11 @@ std::string as_text(const std::string& interface, const Received& received) {
               key.port == 0 ? "" : fmt::format("{}", key.port), fmt::format("{}", row.packets),
               fmt::format("{}", row.bytes)});
   const auto& total = received.counted.total;
-  rows.add({"all", "", "", "", fmt::format("{}", total.packets), fmt::format("{}", total.bytes)});
-  return fmt::format("{}\n{} {}, {:.3f} s, {:.0f} packets/s, {} in no row, ended by {}\n", rows.text(), interface,
-                     received.native ? "native" : "generic", received.seconds, rate(total.packets, received.seconds),
-                     total.unlisted, received.idle ? "idle" : word(received.ended));
+  return fmt::format(
+      "{}\n{} {}: TCP and UDP {} packets, {} bytes; {:.3f} s, {:.0f} packets/s\nothers {}, in no row {}, ended by {}\n",
+      rows.text(), interface, received.native ? "native" : "generic", total.packets, total.bytes, received.seconds,
+      rate(total.packets, received.seconds), total.others, total.unlisted,
+      received.idle ? "idle" : word(received.ended));
 }
 
 std::string as_json(const std::string& interface, const Received& received) {
@@ -143,6 +144,7 @@ std::string as_json(const std::string& interface, const Received& received) {
               {"attached", received.native ? "native" : "generic"},
               {"packets", total.packets},
               {"bytes", total.bytes},
+              {"others", total.others},
               {"unlisted", total.unlisted},
               {"seconds", received.seconds},
               {"packets_per_second", rate(total.packets, received.seconds)},
