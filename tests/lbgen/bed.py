@@ -38,11 +38,13 @@ class Bed:
         for name in self.names.values():
             run("ip", "netns", "add", name)
         for host in self.names:
-            self.run(host, "sysctl", "-qw", *(f"net.ipv6.conf.{scope}.{key}" for scope in ("all", "default") for key in (
-                "accept_dad=0", "autoconf=0", "router_solicitations=0")))
+            keys = ("accept_dad=0", "autoconf=0", "router_solicitations=0")
+            self.run(host, "sysctl", "-qw",
+                     *(f"net.ipv6.conf.{scope}.{key}" for scope in ("all", "default") for key in keys))
             self.ip(host, "link set lo up")
-        run("ip", "link", "add", "c0", "netns", self.names["sender"], "numtxqueues", 2, "numrxqueues", 2, "type", "veth",
-            "peer", "name", "b0", "netns", self.names["receiver"], "numtxqueues", 2, "numrxqueues", 2)
+        queues = ("numtxqueues", 2, "numrxqueues", 2)
+        run("ip", "link", "add", "c0", "netns", self.names["sender"], *queues, "type", "veth",
+            "peer", "name", "b0", "netns", self.names["receiver"], *queues)
         self.ip("sender", "link set c0 up", "addr add 192.0.2.1/24 dev c0", "-6 addr add 2001:db8:1::1/64 dev c0 nodad")
         self.ip("receiver", "link set b0 up", "addr add 192.0.2.2/24 dev b0",
                 "-6 addr add 2001:db8:1::2/64 dev b0 nodad")
@@ -143,7 +145,7 @@ class Bed:
 
     def captured(self, *words, to=TO[4], source=PASS):
         """The frames that arrive of one lbgen send, in order."""
-        with self.program(source), self.listening() as heard:
+        with self.program(source), self.listening(int(to.rpartition(":")[2])) as heard:
             self.send(*words, to=to)
             return heard()
 

@@ -137,7 +137,7 @@ def test_tables_for_people_hold_what_the_documents_hold(bed):
     with bed.program(PASS):
         done = bed.run("sender", LBGEN, "send", "c0", "--to", TO[4], "--packets", 1000, "--seed", 3)
     lines = done.stdout.splitlines()
-    assert [line.split() for line in lines[:3]] == [["KIND", "PACKETS", "BYTES", "FRAME"], ["syn", "1000", "60000", "60"],
-                                                    ["all", "1000", "60000", "-"]]
+    assert [line.split() for line in lines[:3]] == [
+        ["KIND", "PACKETS", "BYTES", "FRAME"], ["syn", "1000", "60000", "60"], ["all", "1000", "60000", "-"]]
     assert lines[4].startswith("198.18.0.0/15 -> 203.0.113.10:80 through c0 to ") and lines[4].endswith("seed 3")
     assert lines[5].endswith("ended by packets")

@@ -40,9 +40,9 @@ def flow(frame):
 
 @pytest.mark.parametrize("family", (4, 6))
 @pytest.mark.parametrize("words", (
-    ("--packets", 2000), ("--packets", 1000, "--payload", 333), ("--packets", 1000, "--udp", 100),
-    ("--packets", 1000, "--udp", 30, "--size", 1514), ("--packets", 1500, "--flows", 100, "--payload", 1001, "--udp", 25),
-    ("--packets", 500, "--order", "sequential"), ("--packets", 500, "--udp", 100, "--payload", 1)))
+    ("--packets", 1000), ("--packets", 300, "--payload", 333), ("--packets", 300, "--udp", 100),
+    ("--packets", 300, "--udp", 30, "--size", 1514), ("--packets", 500, "--flows", 50, "--payload", 1001, "--udp", 25),
+    ("--packets", 300, "--order", "sequential"), ("--packets", 300, "--udp", 100, "--payload", 1)))
 def test_every_checksum_and_length_is_what_scapy_computes(bed, family, words):
     frames = bed.captured(*words, "--rate", "20k", to=TO[family])
     assert len(frames) == words[1]
@@ -54,11 +54,23 @@ def test_every_checksum_and_length_is_what_scapy_computes(bed, family, words):
         assert transport.sport >= 1024 and len(frame) >= 60
 
 
+@pytest.mark.parametrize("family", (4, 6))
+def test_a_udp_checksum_that_comes_out_as_zero_is_sent_as_all_ones(bed, family):
+    words = ("--packets", 1, "--udp", 100, "--order", "sequential")
+    sum_of_80, = [parsed(frame)[1].chksum for frame in bed.captured(*words, to=TO[family])]
+    # One's complement: raising a word of the datagram by the checksum leaves 0 of it.
+    port = (80 + sum_of_80) % 65535 or 65535
+    frame, = bed.captured(*words, to=TO[family].rpartition(":")[0] + f":{port}")
+    assert parsed(frame)[1].chksum == 0xFFFF
+
+
 def test_frames_are_whole_though_the_receiver_writes_over_their_memory(bed):
-    frames = bed.captured("--packets", 3000, "--flows", 100, "--payload", 1000, "--udp", 20, "--rate", "20k",
+    frames = bed.captured("--packets", 1200, "--flows", 100, "--payload", 1000, "--udp", 20, "--rate", "20k",
                           source=SPOIL)
-    assert len(frames) == 1500
-    assert [rebuilt(frame) == frame for frame in frames] == [True] * 1500
+    assert len(frames) == 600
+    assert [rebuilt(frame) == frame for frame in frames] == [True] * 600
+    payloads = {bytes(parsed(frame)[1].payload) for frame in frames if len(frame) > 60}
+    assert payloads == {bytes(i % 256 for i in range(1000))}
     lengths = {parsed(frame)[1].sprintf("{TCP:%TCP.flags%}{UDP:udp}"): len(frame) for frame in frames}
     assert lengths == {SYN: 60, ACK: 60, DATA: 1054, "udp": 1042}
 
@@ -81,6 +93,7 @@ def test_a_flow_is_a_syn_then_an_ack_then_data_whose_sequence_numbers_follow(bed
     for frame in frames:
         flows[flow(frame)].append(parsed(frame)[1])
     assert len(flows) == 50
+    assert [flow(frame) for frame in frames] == [flow(frame) for frame in frames[:50]] * 6
     for segments in flows.values():
         assert [str(s.flags) for s in segments] == [SYN, ACK, DATA, DATA, DATA, DATA]
         start = segments[0].seq
@@ -122,6 +135,15 @@ def test_the_seed_that_is_printed_replays_a_run_that_was_given_none(bed):
 def test_two_cpus_send_the_frames_that_one_sends(bed):
     line = ("--packets", 1000, "--rate", "20k", "--seed", 7)
     assert sorted(bed.captured(*line, "--cpus", 2)) == sorted(bed.captured(*line))
+
+
+def test_of_two_cpus_each_has_flows_of_its_own_and_sends_them_in_order(bed):
+    frames = bed.captured("--flows", 51, "--packets", 306, "--payload", 10, "--rate", "20k", "--cpus", 2)
+    flows = collections.defaultdict(str)
+    for frame in frames:
+        flows[flow(frame)] += str(parsed(frame)[1].flags) + " "
+    assert len(flows) == 51 and {line[:9] for line in flows.values()} == {"S A PA PA"}
+    assert {len(line.split()) for line in flows.values()} <= {5, 6, 7}
 
 
 def test_sequential_sources_are_the_prefix_in_order_then_the_next_port(bed):

@@ -131,11 +131,12 @@ Result<Sent> send(const bpf::GenerateState& plan, const Bounds& bounds, u32 ifin
                                                static_cast<double>(bounds.rate.value_or(0)) / count));
   }
   const auto start = Clock::now();
-  if (count == 1) {
-    workers[0]->run(start);
-  } else {
-    // Each on a CPU of its own; several on one would take turns.
-    const std::vector<int> cpus = cpus_allowed();
+  // Each stays on a CPU of its own. A veth's queue is emptied on the CPU that has filled it: a sender that the
+  // scheduler moves meanwhile would go on filling it from elsewhere, and lose what finds no room.
+  std::vector<int> cpus = cpus_allowed();
+  const auto here = std::find(cpus.begin(), cpus.end(), sched_getcpu());
+  std::rotate(cpus.begin(), here == cpus.end() ? cpus.begin() : here, cpus.end());
+  {
     std::vector<std::jthread> threads;
     for (u32 i = 0; i < count; ++i)
       threads.emplace_back([&, i] {
