@@ -84,7 +84,7 @@ def test_flows_of_a_removed_backend_move_at_once_and_others_stay(resolvers, way)
         assert len(after) == 300 and set(after.values()) == {"b1", "b3"}
         others = [one for one, host in before.items() if host != "b2"]
         moved = sum(after[one] != before[one] for one in others)
-        assert moved <= len(others) * 0.05  # Maglev moves a few rows of other backends, too
+        assert moved <= len(others) * 0.05  # the table moves a few rows of other backends, too
         resolvers.ctl("backend", "add", name, address, "--name", "b2")
         resolvers.wait_resolved()
         assert questions(sockets, b"again") == before
