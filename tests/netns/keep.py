@@ -1,0 +1,412 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""keep: very many connections at once, and for each a verdict: did it live, and with the backend that it began with?
+
+keep.py watch [options] ADDRESS:PORT   opens connections and sends a numbered line on each, every --interval seconds
+keep.py serve [options] PREFIX PORT HOST...   answers each line with the backend's name, on several hosts of a bed
+
+One process each, one epoll each: 10 000 lines a second take about a third of a core together. Both take commands on
+stdin, one per line, and answer each with one line of JSON; both end when stdin ends. `broken` counts connections, each
+once, by its first fault:
+  reset     a RST came                       closed    the peer closed
+  timeout   no answer within --patience      wrong     another backend than before answered
+  refused   it could not be opened           garbled   the answer was not to the line sent
+A watcher that was kept off the CPU reads what has arrived before it judges; a slow machine makes no time-out of its own.
+"""
+
+import argparse
+import collections
+import errno
+import json
+import os
+import random
+import resource
+import select
+import socket
+import struct
+import sys
+import time
+
+TICK = 0.01  # seconds between two bursts of lines
+AT_ONCE = 200  # connections that are being opened at one time
+FAULTS = ("reset", "closed", "timeout", "wrong", "refused", "garbled")
+LISTED = 50  # faults that a report describes one by one
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Commands:
+    """Lines on stdin: each is a word and its arguments, handed to the method do_WORD; what that returns is printed."""
+
+    def __init__(self, target, epoll):
+        self._target, self._rest = target, b""
+        os.set_blocking(0, False)
+        epoll.register(0, select.EPOLLIN)
+
+    def read(self) -> bool:
+        """False at the end of stdin."""
+        got = os.read(0, 65536)
+        *lines, self._rest = (self._rest + got).split(b"\n")
+        for line in lines:
+            word, *arguments = line.decode().split()
+            print(json.dumps(getattr(self._target, f"do_{word}")(*arguments)), flush=True)
+        return bool(got)
+
+
+class Connection:
+    __slots__ = ("number", "socket", "home", "line", "sent", "sequence", "ends", "state", "rest", "port")
+
+    def __init__(self, number: int, ends: float):
+        self.number, self.ends = number, ends
+        self.home, self.line, self.rest = b"", b"", b""  # home: "b1 ", the begin of each answer; line: not yet answered
+        self.sent, self.sequence, self.port = 0.0, 0, 0
+        self.state = "opening"  # then open, closing (by us), ended, or one of FAULTS
+
+
+class Watcher:
+    """The client. `connections` keeps all, `live` the sockets by descriptor."""
+
+    def __init__(self, options):
+        address, _, port = options.target.rpartition(":")
+        self.address = (address.strip("[]"), int(port))
+        self.family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+        self.kind = socket.SOCK_DGRAM if options.udp else socket.SOCK_STREAM
+        self.interval, self.patience, self.lifetime = options.interval, options.patience, options.lifetime
+        self.source, self.again = options.source_port, options.again
+        self.random = random.Random(options.seed)
+        self.epoll, self.live, self.connections, self.waiting = select.epoll(), {}, [], collections.deque()
+        self.counts, self.faults = collections.Counter(), []
+        self.opening, self.turn, self.owed, self.slowest, self.last_end = 0, 0, 0.0, 0.0, None
+        self.ended = False
+        self.do_open(options.connections)
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def do_open(self, count) -> dict:
+        """Opens so many more."""
+        self.waiting.extend([None] * int(count))
+        return {}
+
+    def do_pace(self, seconds) -> dict:
+        """One line per connection every so many seconds; 0: silence."""
+        self.interval, self.owed = float(seconds), 0.0
+        return {}
+
+    def do_close(self, count, home="") -> dict:
+        """Ends so many open ones with FIN, of that backend if one is named."""
+        chosen = [c for c in self.connections if c.state == "open" and c.home.decode().startswith(home)][:int(count)]
+        for connection in chosen:
+            self.close(connection)
+        return {"closed": len(chosen)}
+
+    def do_report(self) -> dict:
+        states = collections.Counter(c.state for c in self.connections)
+        homes = {}
+        for connection in self.connections:
+            home = homes.setdefault(connection.home.decode().strip() or "none", collections.Counter())
+            home["broken" if connection.state in FAULTS else connection.state] += 1
+        return {"connections": len(self.connections), "opening": len(self.waiting) + states["opening"],
+                "open": states["open"], "closing": states["closing"], "ended": states["ended"],
+                "broken": sum(states[fault] for fault in FAULTS), **{fault: states[fault] for fault in FAULTS},
+                "answers": self.counts["answers"], "lines": self.counts["lines"], "unanswered": self.unanswered(),
+                "slowest_seconds": round(self.slowest, 4), "last_end": self.last_end, "by_backend": homes,
+                "faults": self.faults, "cpu_seconds": round(time.process_time(), 3)}
+
+    def do_end(self) -> dict:
+        """The last report; then every connection is closed with FIN, and the program ends."""
+        self.ended = True
+        return self.do_report()
+
+    def do_where(self) -> dict:
+        """{source port: backend} of the open ones."""
+        return {c.port: c.home.decode().strip() for c in self.connections if c.state == "open"}
+
+    def unanswered(self) -> int:
+        return sum(1 for c in self.connections if c.line and c.state == "open")
+
+    # -- one connection ------------------------------------------------------------------------------------------------
+
+    def open_more(self, now: float) -> None:
+        while self.waiting and self.opening < AT_ONCE:
+            self.waiting.popleft()
+            ends = now + self.random.uniform(*self.lifetime) if self.lifetime else float("inf")
+            connection = Connection(len(self.connections), ends)
+            self.connections.append(connection)
+            made = connection.socket = socket.socket(self.family, self.kind | socket.SOCK_NONBLOCK)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self.kind == socket.SOCK_STREAM:
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.source:
+                made.bind(("", self.source + connection.number))
+            self.live[made.fileno()] = connection
+            self.epoll.register(made.fileno(), select.EPOLLIN | select.EPOLLOUT)
+            connection.sent = now
+            self.opening += 1
+            failure = made.connect_ex(self.address)
+            connection.port = made.getsockname()[1]
+            if failure not in (0, errno.EINPROGRESS):
+                self.fault(connection, "refused", now)
+
+    def opened(self, connection, now: float) -> None:
+        failure = connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure:
+            self.fault(connection, "refused", now)
+            return
+        self.epoll.modify(connection.socket.fileno(), select.EPOLLIN)
+        self.opening -= 1
+        connection.state = "open"
+        self.send(connection, now)  # the first line, so that its backend is known
+
+    def send(self, connection, now: float) -> None:
+        connection.sequence += 1
+        connection.line, connection.sent = b"%d %d\n" % (connection.number, connection.sequence), now
+        self.counts["lines"] += 1
+        try:
+            connection.socket.send(connection.line)
+        except BlockingIOError:
+            pass  # a full buffer: the answer stays away, and the time-out says so
+        except OSError:
+            self.fault(connection, "reset", now)
+
+    def receive(self, connection, now: float) -> None:
+        try:
+            data = connection.rest + connection.socket.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError as failure:
+            self.fault(connection, "reset" if failure.errno == errno.ECONNRESET else "refused", now)
+            return
+        if not data and connection.state == "closing":
+            self.release(connection)
+            connection.state, self.last_end = "ended", time.monotonic()
+        elif not data:
+            self.fault(connection, "closed", now)
+        elif data == connection.home + connection.line:
+            self.answered(connection, now)
+        elif not data.endswith(b"\n"):
+            connection.rest = data
+        else:
+            name, _, line = data.partition(b" ")
+            if line != connection.line:
+                self.fault(connection, "garbled", now, data.decode(errors="replace"))
+            elif connection.home:
+                self.fault(connection, "wrong", now, name.decode())
+            else:
+                connection.home = name + b" "
+                self.answered(connection, now)
+
+    def answered(self, connection, now: float) -> None:
+        connection.line = connection.rest = b""
+        self.counts["answers"] += 1
+        self.slowest = max(self.slowest, now - connection.sent)
+
+    def close(self, connection) -> None:
+        """FIN; the peer's FIN ends it. A UDP socket has neither."""
+        if self.kind == socket.SOCK_DGRAM:
+            self.release(connection)
+            connection.state, self.last_end = "ended", time.monotonic()
+            return
+        connection.state, connection.sent = "closing", time.monotonic()
+        connection.line = b""
+        try:
+            connection.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.fault(connection, "reset", connection.sent)
+
+    def fault(self, connection, what: str, now: float, detail: str = "") -> None:
+        if len(self.faults) < LISTED:
+            self.faults.append({"connection": connection.number, "source_port": connection.port, "what": what,
+                                "backend": connection.home.decode().strip(), "was": connection.state, "time": now,
+                                "sequence": connection.sequence, "detail": detail})
+        self.opening -= connection.state == "opening"
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.release(connection)
+        connection.state = what
+
+    def release(self, connection) -> None:
+        del self.live[connection.socket.fileno()]
+        connection.socket.close()
+        if self.again and not self.ended:
+            self.waiting.append(None)
+
+    # -- all of them ---------------------------------------------------------------------------------------------------
+
+    def visit(self, now: float, passed: float) -> None:
+        """Sends on those whose turn it is, in a circle: every connection once per interval. Judges the silent ones."""
+        live = list(self.live.values())
+        for connection in live if now >= self.judged else ():
+            if (connection.line or connection.state in ("opening", "closing")) and now - connection.sent > self.patience:
+                self.fault(connection, "timeout", now)
+            elif connection.state == "open" and now > connection.ends and not connection.line:
+                self.close(connection)
+        if now >= self.judged:
+            self.judged = now + 0.1
+        if not self.interval or not live:
+            return
+        self.owed = min(self.owed + passed * len(live) / self.interval, len(live))
+        while self.owed >= 1:
+            self.owed -= 1
+            self.turn = (self.turn + 1) % len(live)
+            if live[self.turn].state == "open" and not live[self.turn].line:
+                self.send(live[self.turn], now)
+
+    def run(self) -> None:
+        commands, last, self.judged = Commands(self, self.epoll), time.monotonic(), 0.0
+        while not self.ended:
+            self.open_more(time.monotonic())
+            for descriptor, _ in self.epoll.poll(TICK, 65536):
+                now = time.monotonic()
+                connection = self.live.get(descriptor)
+                if connection is None:
+                    if descriptor == 0 and not commands.read():
+                        return
+                elif connection.state == "opening":
+                    self.opened(connection, now)
+                else:
+                    self.receive(connection, now)
+            now = time.monotonic()
+            if now - last >= TICK:
+                self.visit(now, now - last)
+                last = now
+
+
+class Server:
+    """The echo. One socket per host listens; all are served by one loop. Commands name a host, to plant faults."""
+
+    def __init__(self, options):
+        import bed as beds
+
+        bed, kind = beds.Bed.standing(options.prefix), socket.SOCK_DGRAM if options.udp else socket.SOCK_STREAM
+        self.epoll, self.listeners, self.peers, self.names = select.epoll(), {}, {}, {}
+        self.silent, self.garbling = set(), set()
+        for host in options.hosts:
+            with bed.inside(host):
+                made = socket.socket(socket.AF_INET6, kind | socket.SOCK_NONBLOCK)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((options.address, options.port))
+            if not options.udp:
+                made.listen(4096)
+            self.listeners[made.fileno()] = (made, host)
+            self.names[host] = host.encode() + b" "
+            self.epoll.register(made.fileno(), select.EPOLLIN)
+        self.udp = options.udp
+
+    def do_ready(self) -> dict:
+        return {"hosts": sorted(self.names), "connections": len(self.peers)}
+
+    def do_reset(self, host) -> dict:
+        """Ends every connection of that host with a RST."""
+        chosen = [made for made, name in self.peers.values() if name == host]
+        for made in chosen:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            self.drop(made)
+        return {"reset": len(chosen)}
+
+    def do_close(self, host) -> dict:
+        """Ends every connection of that host with a FIN."""
+        chosen = [made for made, name in self.peers.values() if name == host]
+        for made in chosen:
+            self.drop(made)
+        return {"closed": len(chosen)}
+
+    def do_silence(self, host) -> dict:
+        """That host answers no more."""
+        self.silent.add(host)
+        return {}
+
+    def do_rename(self, host, name) -> dict:
+        """That host answers with another name."""
+        self.names[host] = name.encode() + b" "
+        return {}
+
+    def do_garble(self, host) -> dict:
+        """That host answers another line than was sent."""
+        self.garbling.add(host)
+        return {}
+
+    def drop(self, made) -> None:
+        del self.peers[made.fileno()]
+        made.close()
+
+    def serve(self, made, host: str) -> None:
+        try:
+            data = made.recv(65536)
+            if not data:
+                self.drop(made)
+            elif host not in self.silent:
+                name = self.names[host] + (b"0 " if host in self.garbling else b"")
+                made.send(name + data if data.count(b"\n") == 1 else
+                          b"".join(name + line + b"\n" for line in data.splitlines()))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.drop(made)
+
+    def accept(self, listener, host: str) -> None:
+        while True:
+            try:
+                made, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            made.setblocking(False)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.peers[made.fileno()] = (made, host)
+            self.epoll.register(made.fileno(), select.EPOLLIN)
+
+    def answer_datagrams(self, made, host: str) -> None:
+        try:
+            while True:
+                data, peer = made.recvfrom(65536)
+                if host not in self.silent:
+                    made.sendto(self.names[host] + data, peer)
+        except OSError:
+            return
+
+    def run(self) -> None:
+        commands = Commands(self, self.epoll)
+        while True:
+            for descriptor, _ in self.epoll.poll(-1, 65536):
+                if descriptor in self.peers:
+                    self.serve(*self.peers[descriptor])
+                elif descriptor in self.listeners:
+                    (self.answer_datagrams if self.udp else self.accept)(*self.listeners[descriptor])
+                elif descriptor == 0 and not commands.read():
+                    return
+
+
+def seconds_range(text: str) -> tuple:
+    first, _, last = text.partition(":")
+    return float(first), float(last or first)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(required=True)
+    watch = verbs.add_parser("watch", help="the client")
+    watch.add_argument("target", metavar="ADDRESS:PORT")
+    watch.add_argument("--connections", type=int, default=500)
+    watch.add_argument("--interval", type=float, default=0.2, help="seconds between two lines of a connection; 0: silence")
+    watch.add_argument("--patience", type=float, default=2.0, help="seconds until an answer is a time-out")
+    watch.add_argument("--lifetime", type=seconds_range, help="MIN:MAX seconds, then a connection ends with FIN")
+    watch.add_argument("--again", action="store_true", help="one that has ended or broken is followed by another")
+    watch.add_argument("--source-port", type=int, default=0, help="the first connection's; one more for each")
+    watch.add_argument("--seed", type=int, default=1, help="of the lifetimes")
+    watch.add_argument("--udp", action="store_true")
+    watch.set_defaults(role=Watcher)
+    serve = verbs.add_parser("serve", help="the echo server; run it as root outside the bed")
+    serve.add_argument("prefix", help="the bed's")
+    serve.add_argument("port", type=int)
+    serve.add_argument("hosts", nargs="+", metavar="HOST")
+    serve.add_argument("--address", default="::", help="to listen on; \"::ffff:203.0.113.20\" for an IPv4 VIP on lo")
+    serve.add_argument("--udp", action="store_true")
+    serve.set_defaults(role=Server)
+    options = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    options.role(options).run()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
