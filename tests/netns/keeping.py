@@ -47,11 +47,16 @@ class _Program:
 class Echo(_Program):
     """The echo servers of several hosts, in one process."""
 
-    def __init__(self, bed: beds.Bed, hosts=None, port: int = PORT, *, udp: bool = False, address: str = "::"):
+    def __init__(self, bed: beds.Bed, hosts=None, ports=PORT, *, udp: bool = False, address: str = "::"):
+        """`ports` is a number or "FIRST-LAST"."""
         names = [b.name for b in bed.backends] if hosts is None else hosts
-        super().__init__(bed, None, "serve", "--address", address, *(("--udp",) if udp else ()), bed.prefix, port,
+        super().__init__(bed, None, "serve", "--address", address, *(("--udp",) if udp else ()), bed.prefix, ports,
                          *names)
-        self.ask("ready")
+        self.ask("count")  # it listens
+
+    def open_on(self, host: str, port: int = PORT) -> int:
+        """Connections that this backend holds open, by what its own kernel knows."""
+        return self.ask("count")[host].get(str(port), 0)
 
     def __enter__(self) -> "Echo":
         return self
@@ -107,7 +112,7 @@ class Keep(_Program):
         return state
 
     def on(self, host: str) -> dict:
-        """{"open": n, "broken": n, "ended": n} of the connections that began with this backend."""
+        """{"open": n, "broken": n, "ended": n, "last_end": when} of the connections that began with this backend."""
         return {"open": 0, "broken": 0, "ended": 0} | self.report()["by_backend"].get(host, {})
 
     def where(self) -> dict:
