@@ -56,9 +56,9 @@ def switch_bed():
     yield from _session_bed("ws", "switch")
 
 
-def running(bed):
+def running(bed, host: str = "lb"):
     """A generator that yields an lbd not yet started and removes every trace of it afterwards."""
-    made = daemon.Balancer(bed)
+    made = daemon.Balancer(bed, host, host)
     _balancers.append(made)
     try:
         yield made

@@ -161,6 +161,14 @@ class Capture:
         """The frames, one line each, with checksums verified (`-vv` says "incorrect" where one is wrong)."""
         return self._read(["-v", "-v"], expression).splitlines()
 
+    def times(self, expression: str = "") -> list:
+        """When each frame came, by time.time()."""
+        return [float(line.split()[0]) for line in self._read(["-tt"], expression).splitlines()]
+
+    def sources(self, expression: str = "") -> str:
+        """The frames as short lines: "... IP 192.0.2.1.40000 > 198.51.100.11.80: ..."."""
+        return self._read(["-q"], expression)
+
     def count(self, expression: str = "") -> int:
         return len(self._read([], expression).splitlines())
 
