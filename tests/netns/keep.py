@@ -30,7 +30,7 @@ import time
 TICK = 0.01  # seconds between two bursts of lines
 AT_ONCE = 200  # connections that are being opened at one time
 FAULTS = ("reset", "closed", "timeout", "wrong", "refused", "garbled")
-LISTED = 50  # faults that a report describes one by one
+LISTED = 20  # faults that a report describes one by one
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -75,7 +75,7 @@ class Watcher:
         self.random = random.Random(options.seed)
         self.epoll, self.live, self.connections, self.waiting = select.epoll(), {}, [], collections.deque()
         self.counts, self.faults = collections.Counter(), []
-        self.opening, self.turn, self.owed, self.slowest = 0, 0, 0.0, 0.0
+        self.opening, self.turn, self.owed, self.slowest, self.last_fault = 0, 0, 0.0, 0.0, None
         self.ended = False
         self.do_open(options.connections)
 
@@ -110,7 +110,7 @@ class Watcher:
                 "open": states["open"], "closing": states["closing"], "ended": states["ended"],
                 "broken": sum(states[fault] for fault in FAULTS), **{fault: states[fault] for fault in FAULTS},
                 "answers": self.counts["answers"], "lines": self.counts["lines"], "unanswered": self.unanswered(),
-                "slowest_seconds": round(self.slowest, 4), "by_backend": homes, "faults": self.faults,
+                "slowest_seconds": round(self.slowest, 4), "by_backend": homes, "faults": self.faults, "last_fault": self.last_fault,
                 "cpu_seconds": round(time.process_time(), 3)}
 
     def do_end(self) -> dict:
@@ -215,6 +215,7 @@ class Watcher:
             self.fault(connection, "reset", connection.sent)
 
     def fault(self, connection, what: str, now: float, detail: str = "") -> None:
+        self.last_fault = now
         if len(self.faults) < LISTED:
             self.faults.append({"connection": connection.number, "source_port": connection.port, "what": what,
                                 "backend": connection.home.decode().strip(), "was": connection.state, "time": now,
