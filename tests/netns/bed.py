@@ -209,7 +209,8 @@ class Bed:
                 self.run("sw", "ethtool", "-K", f"p0{host.removeprefix('lb')}", "txvlan", "off",
                          "tx-vlan-stag-hw-insert", "off")
         peers = [("client", "c0")] + [(b.name, "b0") for b in self.backends]
-        peers = peers if self.layout == "routed" else [("sw", f"p0{host.removeprefix('lb')}") for host in self.balancers]
+        if self.layout == "switch":
+            peers = [("sw", f"p0{host.removeprefix('lb')}") for host in self.balancers]
         for host, name in peers:
             run("ip", "-n", self.ns(host), "link", "set", "dev", name, "xdpdrv", "obj", program, "sec", "xdp")
 

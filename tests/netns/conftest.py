@@ -31,7 +31,7 @@ def pytest_sessionstart():
         pytest.exit("tests/netns makes namespaces and attaches XDP programs; run it as root", returncode=1)
     if missing:
         pytest.exit(f"tests/netns needs {', '.join(missing)}; run: scripts/setup", returncode=1)
-    for stem in ("wt", "ws"):
+    for stem in ("wt", "ws", "w2"):
         beds.remove_abandoned(stem)
 
 

@@ -19,7 +19,7 @@ protection = pytest.mark.parametrize("protection", ["on", "off"], scope="module"
 
 def echo_service(bed, name: str, port: int = keeping.PORT, hosts=HOSTS, vip: str = place.VIP4_NAT, mode: str = "nat",
                  protocol: str = "tcp", rows: int = 4096, **settings) -> daemon.Service:
-    """A service at VIP:port over keep's echo on the same port; settings by their names in the file, on_remove="keep"."""
+    """A service at VIP:port over keep's echo on the same port; settings as in the file, on_remove="keep"."""
     return daemon.service(bed, name, vip, port, mode, hosts=hosts, protocol=protocol, rows=rows,
                           settings={key.replace("_", "-"): value for key, value in settings.items()})
 

@@ -26,7 +26,7 @@ SEED = "00112233445566778899aabbccddeeff"  # fixed, so that a run can be repeate
 
 @dataclass
 class Service:
-    """One [[service]] of a configuration; backends are (name, "ADDR:PORT") or (name, "ADDR:PORT", weight)."""
+    """One [[service]] of a configuration; backends are (name, "ADDR:PORT"[, weight[, admin]])."""
 
     name: str
     vip: str
@@ -41,9 +41,9 @@ class Service:
         text = (f'[[service]]\nname = "{self.name}"\nvip = "{self.vip}"\nmode = "{self.mode}"\n'
                 f'hash = "{self.hash}"\nrows = {self.rows}\n' + (f"mss = {self.mss}\n" if self.mss else ""))
         text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in self.settings.items())
-        for name, address, *weight in self.backends:
+        for name, address, *more in self.backends:
             text += f'  [[service.backend]]\n  name = "{name}"\n  address = "{address}"\n'
-            text += f"  weight = {weight[0]}\n" if weight else ""
+            text += "".join(f"  {key} = {json.dumps(value)}\n" for key, value in zip(("weight", "admin"), more))
         return text + "\n"
 
 

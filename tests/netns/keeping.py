@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""keep.py as a test uses it: an echo on every backend of a bed, and watched connections of the client through a VIP."""
+"""keep.py and echo.py as tests use them: an echo on every backend, watched connections of the client to a VIP."""
 
 import contextlib
 import json
@@ -11,15 +11,15 @@ import time
 import bed as beds
 from layout import endpoint
 
-PROGRAM = pathlib.Path(__file__).parent / "keep.py"
+KEEP, ECHO = (pathlib.Path(__file__).parent / name for name in ("keep.py", "echo.py"))
 PORT = 7007  # of the echo on the backends
 
 
 class _Program:
-    """A keep.py that is asked by lines on its stdin."""
+    """A program that is asked by lines on its stdin."""
 
     def __init__(self, bed: beds.Bed, host, *words):
-        command = [sys.executable, str(PROGRAM), *map(str, words)]
+        command = [sys.executable, *map(str, words)]
         with bed.inside(host) if host else contextlib.nullcontext():
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                              start_new_session=True)
@@ -30,7 +30,8 @@ class _Program:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise beds.BedError(f"keep.py ended with {self._process.wait(5)} when asked {' '.join(map(str, words))}")
+            asked = f"{self._process.args[1]}, asked {words}"
+            raise beds.BedError(f"{asked}, ended with {self._process.wait(5)}")
         return json.loads(line)
 
     def stop(self) -> None:
@@ -50,8 +51,7 @@ class Echo(_Program):
     def __init__(self, bed: beds.Bed, hosts=None, ports=PORT, *, udp: bool = False, address: str = "::"):
         """`ports` is a number or "FIRST-LAST"."""
         names = [b.name for b in bed.backends] if hosts is None else hosts
-        super().__init__(bed, None, "serve", "--address", address, *(("--udp",) if udp else ()), bed.prefix, ports,
-                         *names)
+        super().__init__(bed, None, ECHO, "--address", address, *(("--udp",) if udp else ()), bed.prefix, ports, *names)
         self.ask("count")  # it listens
 
     def open_on(self, host: str, port: int = PORT) -> int:
@@ -68,14 +68,14 @@ class Echo(_Program):
 class Keep(_Program):
     """So many connections of the client to `vip`:`port`, watched from entry to exit; entered when all are open.
 
-    Keywords are the options of `keep.py watch`: interval=0.2, lifetime="1:20", source_port=40000, udp=True ...
+    Keywords are the options of keep.py: interval=0.2, lifetime="1:20", source_port=40000, udp=True ...
     """
 
     def __init__(self, bed: beds.Bed, vip: str, port: int, connections: int, opening: float = 20, **options):
         words = []
         for name, value in options.items():
             words += [f"--{name.replace('_', '-')}"] + ([] if value is True else [value])
-        super().__init__(bed, "client", "watch", *words, "--connections", connections, endpoint(vip, port))
+        super().__init__(bed, "client", KEEP, *words, "--connections", connections, endpoint(vip, port))
         self._opening = opening
 
     def __enter__(self) -> "Keep":

@@ -40,7 +40,7 @@ def test_the_defaults_let_silent_connections_live_for_hours(balancer):
 
 
 def test_flows_are_forgotten_after_their_idle_timeout_and_silent_ones_live_without_it(balancer, record_property):
-    """At once: a TCP flow's memory ends 5 s and a UDP flow's 2 s after its last packet, one with a FIN 2 s after it, each
+    """At once: a TCP flow is forgotten 5 s and a UDP flow 2 s after its last packet, one with a FIN 2 s after it, each
     within a second; flows silent for 7 s live on in a row that moved, beyond its window; with an idle timeout of 5 s
     they do not: the control."""
     bed = balancer.bed

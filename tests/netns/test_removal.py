@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""M9: what becomes of the flows of a backend that is removed: on-remove = keep, rehash, reset. Flows that are killed."""
+"""M9: what becomes of the flows of a backend that is removed: on-remove = keep, rehash, reset. `conn kill`."""
 
 import contextlib
 import time
@@ -66,7 +66,7 @@ def test_keep_lets_the_flows_of_a_removed_backend_live(balancer, protection):
 
 @pytest.mark.parametrize("protection", ["on"], scope="module")
 @pytest.mark.parametrize("service", RESETS)
-def test_reset_ends_the_flows_of_a_removed_backend_within_a_second(balancer, echo, service, protection, record_property):
+def test_reset_ends_the_flows_of_a_removed_backend_at_once(balancer, echo, service, protection, record_property):
     """reset: each client of b2 gets a RST within 1 s of its next packet, b2 itself learns it, nobody else is hurt."""
     port, vip = RESETS[service]
     at_backend = echo.open_on("b2", port)
@@ -78,13 +78,13 @@ def test_reset_ends_the_flows_of_a_removed_backend_within_a_second(balancer, ech
         report = watched.settled()
         assert (report["reset"], report["broken"]) == (mine, mine), describe(report)
         assert watched.on("b2")["broken"] == mine
-    record_property("figure", f"M9, reset ({service}): {mine} flows, a line every 0.2 s each, ended within {took:.2f} s")
+    record_property("figure", f"M9, {service}: {mine} flows, a line every 0.2 s each, ended within {took:.2f} s")
     assert took < 1.2
 
 
 @pytest.mark.parametrize("protection", ["on"], scope="module")
 def test_rehash_sends_the_next_packet_elsewhere(balancer, protection):
-    """rehash: the next packets of b2's flows reach other backends, which know nothing of them; the others' flows live."""
+    """rehash: the next packets of b2's flows reach other backends, which do not know them; the others' live."""
     bed = balancer.bed
     with Keep(bed, place.VIP4_NAT, REHASH, FLOWS) as watched:
         mine = {port for port, host in watched.where().items() if host == "b2"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""M15: lbd is killed, started, upgraded, with flows that only the flow table can place: no packet, no connection lost."""
+"""M15: lbd is killed, started, upgraded, with flows that only the flow table can place: nothing is lost."""
 
 import contextlib
 import time
@@ -29,6 +29,7 @@ def moving(bed, protection):
         add(balancer, "keep", "b4")
         balancer.ctl("backend", "add", "web", f"{bed.backend('b4').v4}:8080", "--name", "b4")
         new = stack.enter_context(Keep(bed, place.VIP4_NAT, PORT, 200))
+        stack.callback(wrk.kill)
         yield balancer, old, new, wrk
 
 
@@ -74,4 +75,3 @@ def test_control_detach_instead_of_upgrade_forgets_flows(moving, protection):
     balancer.start().wait_resolved()
     time.sleep(2.5)
     expect("off", old.report(), new.report())
-    wrk.stop()

@@ -120,6 +120,11 @@ class Wrk:
         self._process.send_signal(signal.SIGINT)
         return self.result()
 
+    def kill(self) -> None:
+        """Ends it, whatever it was at; twice is no fault."""
+        self._process.kill()
+        self._process.wait()
+
 
 class Capture:
     """tcpdump on one interface of one host, from entry to exit of the `with` block."""
