@@ -214,6 +214,25 @@ class Bed:
         for host, name in peers:
             run("ip", "-n", self.ns(host), "link", "set", "dev", name, "xdpdrv", "obj", program, "sec", "xdp")
 
+    @contextlib.contextmanager
+    def flooder(self):
+        """Meanwhile a host "flood", to send from with lbgen: f0 to the balancer's l9, a route to the IPv4 VIPs, and no
+        default route, which lbgen would keep off. Only on "routed"."""
+        self.hosts.append("flood")
+        run("ip", "netns", "add", self.ns("flood"))
+        try:
+            self._veth("flood", "f0", "lb", "l9")
+            self._ip("lb", "link set l9 up", f"addr add {place.FLOOD_BALANCER}/24 dev l9")
+            self._ip("flood", "link set f0 up", f"addr add {place.FLOOD}/24 dev f0",
+                     f"route add {place.VIPS4} via {place.FLOOD_BALANCER}")
+            self.run("flood", "ping", "-c1", "-W2", place.FLOOD_BALANCER)  # the neighbour is known
+            yield
+        finally:
+            self._signal(["flood"], signal.SIGKILL, 2.0)
+            run("ip", "-n", self.ns("lb"), "link", "del", "l9", check=False)
+            run("ip", "netns", "del", self.ns("flood"), check=False)
+            self.hosts.remove("flood")
+
     # -- removing ------------------------------------------------------------------------------------------------------
 
     def down(self) -> None:

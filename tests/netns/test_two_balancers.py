@@ -49,19 +49,23 @@ def pair(bed, seed: str = daemon.SEED):
     for family in ("ipv4", "ipv6"):
         bed.run("client", "sysctl", "-qw", f"net.{family}.fib_multipath_hash_policy=1")  # by ports, too
     services = [echo_service(bed, name, port, vip=vip, mode=mode) for name, (port, vip, mode) in SERVICES.items()]
-    bed.run("lb", "ip", "link", "set", "l0", "up")
     with contextlib.ExitStack() as stack:
+        stack.callback(cable, bed, "up")
         both = [stack.enter_context(consistency.started(bed, services, host=host, seed=key))
                 for host, key in (("lb", daemon.SEED), ("lb2", seed))]
         routes(bed, ("lb", "lb2"))
         yield both
-        bed.run("lb", "ip", "link", "set", "l0", "up")
+
+
+def cable(bed, state: str) -> None:
+    """Of the first balancer, at the switch's end."""
+    bed.run("sw", "ip", "link", "set", "p0", state)
 
 
 def die(balancer) -> None:
     """The first balancer's host is gone; a moment later its router knows."""
     balancer.kill()
-    balancer.bed.run("lb", "ip", "link", "set", "l0", "down")
+    cable(balancer.bed, "down")
     time.sleep(0.3)
     routes(balancer.bed, ("lb2",))
 

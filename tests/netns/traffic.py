@@ -100,7 +100,7 @@ class Wrk:
     """wrk on the client, in the background; result() waits for it."""
 
     def __init__(self, bed: beds.Bed, target: str, seconds: int, connections: int = 64):
-        words = ("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", target)
+        words = ("wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", target)
         self._process = bed.popen("client", *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._limit = seconds + 20
 
