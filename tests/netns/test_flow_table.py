@@ -164,6 +164,7 @@ def test_a_syn_flood_evicts_no_flow(bed, echo, record_property):
         expect("on", *reports)
         assert flooded["established"] == 0 and flooded["embryo"] > 100_000
         assert outcome["errors"] == 0, outcome["text"]
+        assert percentile(outcome) < 10 * max(percentile(quiet), 0.005)
         assert abs(memory_of(balancer) - used) < 4096
 
         flood(bed, "--flows", "20k", "--packets", "60k", "--payload", "1")
