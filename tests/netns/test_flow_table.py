@@ -42,7 +42,7 @@ def evictions(balancer) -> dict:
 
 @pytest.mark.parametrize("protection", ["on"])
 def test_a_full_table_forwards_all_and_counts_what_it_forgot(bed, echo, protection, record_property):
-    """M21: 1024 entries, 5000 flows of a service that remembers all: each is answered, about 4000 evictions at least are
+    """M21: 1024 entries, 5000 flows of a service that remembers all: each is answered, some 4000 evictions at least are
     counted, the table has no entry more than its size."""
     service = echo_service(bed, "full", FULL, track="all")
     with consistency.started(bed, [service], extra=limits(1024, 1024)) as balancer, \
@@ -67,7 +67,7 @@ def test_every_flow_that_an_eviction_broke_is_counted(bed, echo, record_property
             with Keep(bed, place.VIP4_NAT, FORCED, 1500, interval=0.5) as new:
                 time.sleep(3)
                 reports = old.report(), new.report()
-                counted = servers.wait_for(lambda: settled_metric(balancer, "weir_flow_misroutes_total"), 5, "it stands")
+                counted = servers.wait_for(lambda: standing(balancer, "weir_flow_misroutes_total"), 5, "it stands")
                 evicted = evictions(balancer)
     broken = sum(report["broken"] for report in reports)
     record_property("figure", f"N12: {broken} flows broken, {counted:.0f} misroutes counted, evictions {evicted}")
@@ -76,7 +76,7 @@ def test_every_flow_that_an_eviction_broke_is_counted(bed, echo, record_property
     assert new_only(reports), "a flow older than the change broke"
 
 
-def settled_metric(balancer, name: str):
+def standing(balancer, name: str):
     """Its value, when it has not grown for half a second."""
     before = metric(balancer, name)
     time.sleep(0.5)
@@ -157,8 +157,8 @@ def test_a_syn_flood_evicts_no_flow(bed, echo, record_property):
         outcome, after = wrk.result(), evictions(balancer)
         reports = [one.settled() for one in (old, young)]
         flooded = {kind: after[kind] - before[kind] for kind in after}
-        record_property("figure", f"M22: {sent['packets_per_second'] / 1e6:.2f} million SYN/s for {FLOOD_SECONDS} s into "
-                        f"moving rows: evictions {flooded}, {sum(r['broken'] for r in reports)} of 300 flows broken; "
+        record_property("figure", f"M22: {sent['packets_per_second'] / 1e6:.2f} million SYN/s for {FLOOD_SECONDS} s "
+                        f"into moving rows: evictions {flooded}, {sum(r['broken'] for r in reports)} of 300 flows broken; "
                         f"wrk: {outcome['errors']} errors, 99 % within {percentile(outcome) * 1000:.1f} ms, quiet "
                         f"{percentile(quiet) * 1000:.1f} ms; lbd {memory_of(balancer) - used:+d} KiB")
         expect("on", *reports)

@@ -2,6 +2,10 @@
 """M15: lbd is killed, started, upgraded, with flows that only the flow table can place: nothing is lost."""
 
 import contextlib
+import ctypes
+import mmap
+import os
+import platform
 import time
 
 import pytest
@@ -75,3 +79,44 @@ def test_control_detach_instead_of_upgrade_forgets_flows(moving, protection):
     balancer.start().wait_resolved()
     time.sleep(2.5)
     expect("off", old.report(), new.report())
+
+
+BPF_OBJ_GET, BPF_SYSCALL = 7, {"x86_64": 321, "aarch64": 280}[platform.machine()]
+VERSION = slice(8, 12)  # behind the magic, in the tables as in the flow table
+
+
+class _Pinned(ctypes.Structure):
+    _fields_ = [("path", ctypes.c_char_p), ("descriptor", ctypes.c_uint32), ("flags", ctypes.c_uint32)]
+
+
+def first_page(path) -> mmap.mmap:
+    """The beginning of a pinned array map's memory."""
+    attributes = _Pinned(str(path).encode(), 0, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = libc.syscall(BPF_SYSCALL, BPF_OBJ_GET, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), f"bpf(BPF_OBJ_GET) {path}")
+    try:
+        return mmap.mmap(descriptor, mmap.PAGESIZE)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("name", ["weir_tables", "weir_flows"])
+def test_a_layout_that_lbd_does_not_know_is_refused_and_goes_on_forwarding(bed, balancer, name):
+    """A version from the future: lbd says so and does not start, twice; new and open connections go on; with the right
+    version it starts."""
+    balancer.configure([daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080)]).start().wait_resolved()
+    with traffic.connect(bed, place.VIP4_NAT, 80) as kept:
+        first = traffic.ask(kept)
+        balancer.kill()
+        page = first_page(bed.pin_dir / name)
+        known = page[VERSION]
+        assert 0 < int.from_bytes(known, "little") < 100, "the control: no version stands there"
+        page[VERSION] = (999).to_bytes(4, "little")
+        for _ in range(2):
+            assert "layout version 999" in balancer.refuse()
+            assert traffic.who(bed, place.VIP4_NAT, 80) and traffic.ask(kept) == first
+        page[VERSION] = known
+        balancer.start().wait_resolved()
+        assert traffic.ask(kept) == first
