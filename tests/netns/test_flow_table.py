@@ -157,14 +157,16 @@ def test_a_syn_flood_evicts_no_flow(bed, echo, record_property):
         outcome, after = wrk.result(), evictions(balancer)
         reports = [one.settled() for one in (old, young)]
         flooded = {kind: after[kind] - before[kind] for kind in after}
+        broken = sum(report["broken"] for report in reports)
+        slow, usual = (percentile(one) * 1000 for one in (outcome, quiet))
         record_property("figure", f"M22: {sent['packets_per_second'] / 1e6:.2f} million SYN/s for {FLOOD_SECONDS} s "
-                        f"into moving rows: evictions {flooded}, {sum(r['broken'] for r in reports)} of 300 flows broken; "
-                        f"wrk: {outcome['errors']} errors, 99 % within {percentile(outcome) * 1000:.1f} ms, quiet "
-                        f"{percentile(quiet) * 1000:.1f} ms; lbd {memory_of(balancer) - used:+d} KiB")
+                        f"into moving rows: evictions {flooded}, {broken} of 300 flows broken; wrk: "
+                        f"{outcome['errors']} errors, 99 % within {slow:.1f} ms, quiet {usual:.1f} ms; lbd "
+                        f"{memory_of(balancer) - used:+d} KiB")
         expect("on", *reports)
         assert flooded["established"] == 0 and flooded["embryo"] > 100_000
         assert outcome["errors"] == 0, outcome["text"]
-        assert percentile(outcome) < 10 * max(percentile(quiet), 0.005)
+        assert slow < 10 * max(usual, 5.0)
         assert abs(memory_of(balancer) - used) < 4096
 
         flood(bed, "--flows", "20k", "--packets", "60k", "--payload", "1")
