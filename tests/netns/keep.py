@@ -117,8 +117,8 @@ class Watcher:
             connection = Connection(len(self.connections), ends)
             self.connections.append(connection)
             made = connection.socket = socket.socket(self.family, self.kind | socket.SOCK_NONBLOCK)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if self.kind == socket.SOCK_STREAM:
+            if self.kind == socket.SOCK_STREAM:  # UDP sockets that may reuse addresses get ports twice
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.source:
                 made.bind(("", self.source + connection.number))
