@@ -45,6 +45,10 @@ namespace weir::bpf {
   return reinterpret_cast<long (*)(void*, void*, __u32)>(BPF_FUNC_tail_call)(context, programs, index);
 }
 [[gnu::always_inline]] inline __u64 nanoseconds() { return reinterpret_cast<__u64 (*)()>(BPF_FUNC_ktime_get_ns)(); }
+/// The same clock as of the last timer interrupt.
+[[gnu::always_inline]] inline __u64 coarse_nanoseconds() {
+  return reinterpret_cast<__u64 (*)()>(BPF_FUNC_ktime_get_coarse_ns)();
+}
 /// Timer interrupts since the boot, and the kernel's constant before it. One load: the verifier replaces the call.
 [[gnu::always_inline]] inline __u64 jiffies() { return reinterpret_cast<__u64 (*)()>(BPF_FUNC_jiffies64)(); }
 [[gnu::always_inline]] inline __u64 frame_length(xdp_md* context) {
