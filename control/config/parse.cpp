@@ -64,7 +64,7 @@ model::Settings read_settings(Reader& reader, const toml::table& root) {
   settings.metrics_listen = reader.parsed(root, "metrics-listen", parse_listen).value_or("");
   if (const toml::table* limits = reader.table(root, "limits")) {
     reader.only(*limits, {"services", "backends", "rows"});
-    auto& [services, backends, rows] = settings.limits;
+    auto& [services, backends, rows, flows, embryos] = settings.limits;
     services = reader.integer(*limits, "services", 1, 1U << 16).value_or(services);
     backends = reader.integer(*limits, "backends", 1, 1U << 20).value_or(backends);
     rows = reader.integer(*limits, "rows", 1U << 8, 1U << 26).value_or(rows);

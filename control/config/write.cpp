@@ -42,7 +42,7 @@ std::string settings_text(const model::Settings& settings) {
   if (seed) out += fmt::format("seed = \"{}\"\n", model::to_text(*seed));
   out += fmt::format("icmp-rate = {}\n", icmp_rate);
   if (!metrics_listen.empty()) out += fmt::format("metrics-listen = {}\n", quoted(metrics_listen));
-  const auto& [services, backends, rows] = limits;
+  const auto& [services, backends, rows, flows, embryos] = limits;
   out += fmt::format("\n[limits]\nservices = {}\nbackends = {}\nrows = {}\n", services, backends, rows);
   const auto& [source4, source6, gue_port] = tunnel;
   out += "\n[tunnel]\n";
@@ -52,13 +52,14 @@ std::string settings_text(const model::Settings& settings) {
 }
 
 std::string backend_text(const model::Backend& backend) {
-  const auto& [name, endpoint, weight, admin] = backend;
+  const auto& [name, endpoint, weight, admin, drain] = backend;
   return fmt::format("\n  [[service.backend]]\n  name = {}\n  address = \"{}\"\n  weight = {}\n  admin = \"{}\"\n",
                      quoted(name), model::to_text(endpoint), weight, model::to_text(admin));
 }
 
 std::string service_text(const model::Service& service) {
-  const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = service;
+  const auto& [name, vip, protocol, mode, hash, rows, mss, track, on_remove, settle, idle, idle_closing, backends] =
+      service;
   std::string out =
       fmt::format("\n[[service]]\nname = {}\nvip = \"{}\"\nmode = \"{}\"\nhash = \"{}\"\nrows = {}\n", quoted(name),
                   model::vip_text(service), model::to_text(mode), model::to_text(hash), rows);

@@ -150,6 +150,21 @@ Result<nlohmann::json> Daemon::trace(const api::TraceQuery& query) {
 }
 std::string Daemon::metrics() { return prometheus_text(desired_.pool(), fast_path_, generation_); }
 
+Result<nlohmann::json> Daemon::drain_status(const std::string& service, const std::string& backend) {
+  const auto found = desired_.pool().find(service);
+  if (!found || found->find(backend) == nullptr)
+    return fail(Fault::not_found, "there is no backend \"{}/{}\"; `lbctl backend list` shows those there are", service,
+                backend);
+  return nlohmann::json{{"service", service}, {"backend", backend}, {"state", "none"}};
+}
+Result<api::Pieces> Daemon::conns(const api::ConnFilter&) {
+  return api::Pieces([]() -> std::optional<std::string> { return std::nullopt; });
+}
+Result<nlohmann::json> Daemon::conn_count(const api::ConnFilter&) {
+  return nlohmann::json{{"count", 0}, {"by_backend", nlohmann::json::object()}};
+}
+Result<nlohmann::json> Daemon::conn_kill(const api::ConnFilter&) { return nlohmann::json{{"killed", 0}}; }
+
 Result<> Daemon::detach() {
   if (auto removed = fast_path_.remove(); !removed) return removed;
   ended_();

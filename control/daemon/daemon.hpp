@@ -29,6 +29,10 @@ class Daemon final : public api::Operations {
   Result<nlohmann::json> trace(const api::TraceQuery& query) override;
   std::string metrics() override;
   std::string export_config() override;
+  Result<nlohmann::json> drain_status(const std::string& service, const std::string& backend) override;
+  Result<api::Pieces> conns(const api::ConnFilter& filter) override;
+  Result<nlohmann::json> conn_count(const api::ConnFilter& filter) override;
+  Result<nlohmann::json> conn_kill(const api::ConnFilter& filter) override;
   Result<> detach() override;
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/desired.hpp"
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -14,6 +15,11 @@ Desired::Desired(std::string_view text, config::Configuration configuration, con
       directory_(directory),
       file_(directory + "/state"),
       pool_(configuration_.settings.limits, configuration_.settings.tunnel) {}
+
+u64 Desired::unix_seconds() {
+  using std::chrono::duration_cast, std::chrono::seconds, std::chrono::system_clock;
+  return static_cast<u64>(duration_cast<seconds>(system_clock::now().time_since_epoch()).count());
+}
 
 Result<> Desired::load_base() {
   auto loaded = file_.load();
@@ -52,7 +58,7 @@ Result<model::Plan> Desired::start() {
     warnings_.push_back(fmt::format("{} services differ from {} by changes of lbctl, kept in {}",
                                     state_.services.size() + state_.tombstones.size(),
                                     state_.base.empty() ? "the configuration file" : "what was applied", file_.path()));
-  auto planned = pool_.plan(wanted, /*force=*/true);
+  auto planned = pool_.plan(wanted, /*force=*/true, unix_seconds());
   if (!planned && (!state_.services.empty() || !state_.tombstones.empty()))
     return fail(planned.error().fault,
                 "{} (the configuration file together with the runtime changes in {}; correct the file, or move the "

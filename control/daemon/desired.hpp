@@ -21,7 +21,7 @@ class Desired {
   Result<model::Plan> start();
 
   [[nodiscard]] Result<model::Plan> plan(const model::Mutation& mutation, bool force) const {
-    return pool_.plan(mutation, force);
+    return pool_.plan(mutation, force, unix_seconds());
   }
   /// Makes a plan durable; on a fault nothing has changed. A plan of `apply` becomes the new base, whatever else a
   /// change of one service costs follows that service.
@@ -35,6 +35,7 @@ class Desired {
 
  private:
   using Services = store::State::Services;
+  static u64 unix_seconds();
   Result<> load_base();
   Result<> store_applied(const model::Plan& plan);
 

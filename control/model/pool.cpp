@@ -73,6 +73,11 @@ Result<Steps> next(const Pool& pool, const SetService& set) {
   if (set.hash) change->after->hash = *set.hash;
   if (set.rows) change->after->rows = *set.rows;
   if (set.mss) change->after->mss = *set.mss;
+  if (set.track) change->after->track = *set.track;
+  if (set.on_remove) change->after->on_remove = *set.on_remove;
+  if (set.settle) change->after->settle = *set.settle;
+  if (set.idle) change->after->idle = *set.idle;
+  if (set.idle_closing) change->after->idle_closing = *set.idle_closing;
   return std::move(*change).steps();
 }
 
@@ -146,7 +151,8 @@ std::string danger(const Step& step) {
 
 }  // namespace
 
-Result<Plan> Pool::plan(const Mutation& mutation, bool force) const {
+Result<Plan> Pool::plan(const Mutation& mutation, bool force, u64 now) const {
+  (void)now;
   auto steps = std::visit([this](const auto& m) { return next(*this, m); }, mutation);
   if (!steps) return tl::unexpected(std::move(steps.error()));
 

@@ -29,6 +29,11 @@ struct SetService {  ///< absent fields stay as they are; a service's mode, VIP 
   std::optional<HashOn> hash;
   std::optional<u32> rows;
   std::optional<u32> mss;
+  std::optional<Track> track;
+  std::optional<OnRemove> on_remove;
+  std::optional<u32> settle;
+  std::optional<u32> idle;
+  std::optional<u32> idle_closing;
 };
 struct DeleteService {
   std::string service;
@@ -39,11 +44,15 @@ struct AddBackend {
   std::string service;
   Backend backend;
 };
-struct SetBackend {  ///< absent fields stay as they are
+/// Absent fields stay as they are. `drain` goes with admin `draining`, its `started` is not looked at: a drain that is
+/// under way on the same terms goes on, on other terms it begins anew. `draining` without `drain` drains without
+/// deadline, or leaves a drain that is under way as it is.
+struct SetBackend {
   std::string service;
   std::string backend;
   std::optional<u32> weight;
   std::optional<Admin> admin;
+  std::optional<Drain> drain;
 };
 struct DeleteBackend {
   std::string service;
@@ -62,7 +71,8 @@ class Pool {
   /// Checks `mutation` against every rule and says what it would change. Faults: invalid, not_found, conflict, and
   /// refused where `force` is false and the change would take the last usable backend (effective weight above 0) from
   /// a service, delete a service that has one, or replace all services by none.
-  [[nodiscard]] Result<Plan> plan(const Mutation& mutation, bool force) const;
+  /// Drains that begin with the plan begin at `now`, Unix seconds.
+  [[nodiscard]] Result<Plan> plan(const Mutation& mutation, bool force, u64 now = 0) const;
 
   /// Takes over a plan made from this very state. Cost follows the steps, not the size of the pool.
   void commit(const Plan& plan);

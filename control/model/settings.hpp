@@ -19,6 +19,8 @@ struct Limits {
   u32 services = 1024;         ///< at most 65536
   u32 backends = 65536;        ///< over all services; at most 2^20
   u32 rows = 8 * 1024 * 1024;  ///< over all services; 8 bytes each, at most 2^26
+  u32 flows = 1024 * 1024;     ///< entries for remembered flows; rounded up to a power of two, 32 bytes each
+  u32 embryos = 64 * 1024;     ///< entries for flows of which one packet has been seen; the same
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <limits>
+#include <utility>
 
 namespace weir::model {
 namespace {
@@ -136,6 +139,46 @@ Result<Protocol> parse_protocol(std::string_view text) {
   return fail(Fault::invalid, "protocol \"{}\" is not known; write tcp or udp", text);
 }
 
+Result<Track> parse_track(std::string_view text) {
+  if (text == "changes") return Track::changes;
+  if (text == "all") return Track::all;
+  return fail(Fault::invalid, "track \"{}\" is not known; write changes or all", text);
+}
+
+Result<OnRemove> parse_on_remove(std::string_view text) {
+  if (text == "keep") return OnRemove::keep;
+  if (text == "rehash") return OnRemove::rehash;
+  if (text == "reset") return OnRemove::reset;
+  return fail(Fault::invalid, "on-remove \"{}\" is not known; write keep, rehash or reset", text);
+}
+
+Result<u32> parse_duration(std::string_view text) {
+  constexpr std::pair<char, u32> units[] = {{'h', 3600}, {'m', 60}, {'s', 1}};
+  constexpr u64 longest = std::numeric_limits<u32>::max();
+  const auto wrong = [text] {
+    return fail(Fault::invalid, "\"{}\" is not a duration; write for example 90s, 15m or 1h30m", text);
+  };
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  if (at == end) return wrong();
+  u64 seconds = 0;
+  const auto* next_unit = std::begin(units);  // the greatest that may still come
+  while (at != end) {
+    u32 count = 0;
+    const auto [rest, error] = std::from_chars(at, end, count);
+    if (error != std::errc{}) return wrong();
+    if (rest == end && at == text.data()) return count;
+    const char name = rest == end ? '\0' : *rest;
+    const auto* unit = std::find_if(next_unit, std::end(units), [name](const auto& u) { return u.first == name; });
+    if (unit == std::end(units)) return wrong();
+    next_unit = unit + 1;
+    seconds += u64{count} * unit->second;
+    if (seconds > longest) return fail(Fault::invalid, "\"{}\" is longer than {} seconds", text, longest);
+    at = rest + 1;
+  }
+  return static_cast<u32>(seconds);
+}
+
 Result<Seed> parse_seed(std::string_view text) {
   Seed seed{};
   bool valid = text.size() == 2 * seed.size();
@@ -195,6 +238,28 @@ std::string to_text(Protocol protocol) { return protocol == Protocol::tcp ? "tcp
 std::string to_text(const Seed& seed) {
   std::string text;
   for (const u8 byte : seed) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+std::string to_text(Track track) { return track == Track::changes ? "changes" : "all"; }
+
+std::string to_text(OnRemove on_remove) {
+  switch (on_remove) {
+    case OnRemove::keep:
+      return "keep";
+    case OnRemove::rehash:
+      return "rehash";
+    case OnRemove::reset:
+      return "reset";
+  }
+  return "unknown";
+}
+
+std::string duration_text(u64 seconds) {
+  std::string text;
+  if (seconds >= 3600) text += fmt::format("{}h", seconds / 3600);
+  if (seconds / 60 % 60 != 0) text += fmt::format("{}m", seconds / 60 % 60);
+  if (seconds % 60 != 0 || text.empty()) text += fmt::format("{}s", seconds % 60);
   return text;
 }
 

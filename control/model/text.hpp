@@ -27,6 +27,10 @@ struct Vip {
 [[nodiscard]] Result<HashOn> parse_hash(std::string_view text);  // "5tuple" | "source"
 [[nodiscard]] Result<Admin> parse_admin(std::string_view text);  // "active" | "draining" | "maint"
 [[nodiscard]] Result<Protocol> parse_protocol(std::string_view text);
+[[nodiscard]] Result<Track> parse_track(std::string_view text);         // "changes" | "all"
+[[nodiscard]] Result<OnRemove> parse_on_remove(std::string_view text);  // "keep" | "rehash" | "reset"
+/// Seconds: "90s", "15m", "2h", "1h30m" (units in this order, each once), or a number without unit.
+[[nodiscard]] Result<u32> parse_duration(std::string_view text);
 [[nodiscard]] Result<Seed> parse_seed(std::string_view text);  // 32 hexadecimal digits
 
 [[nodiscard]] std::string to_text(const Ip& ip);
@@ -37,6 +41,9 @@ struct Vip {
 [[nodiscard]] std::string to_text(Admin admin);
 [[nodiscard]] std::string to_text(Protocol protocol);
 [[nodiscard]] std::string to_text(const Seed& seed);
+[[nodiscard]] std::string to_text(Track track);
+[[nodiscard]] std::string to_text(OnRemove on_remove);
+[[nodiscard]] std::string duration_text(u64 seconds);        // "1h30m", "15m", "0s"; parse_duration() takes it back
 [[nodiscard]] std::string vip_text(const Service& service);  // "tcp:203.0.113.10:80"
 
 /// Empty when `name` is a valid service or backend name, else the rule it breaks.

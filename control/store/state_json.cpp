@@ -72,10 +72,11 @@ class Fields {
 // The structured bindings below stop compiling when a field is added, so that none is lost on the way to the disk.
 
 std::string service_json(const model::Service& service) {
-  const auto& [name, vip, protocol, mode, hash, rows, mss, backends] = service;
+  const auto& [name, vip, protocol, mode, hash, rows, mss, track, on_remove, settle, idle, idle_closing, backends] =
+      service;
   json list = json::array();
   for (const model::Backend& backend : backends) {
-    const auto& [backend_name, endpoint, weight, admin] = backend;
+    const auto& [backend_name, endpoint, weight, admin, drain] = backend;
     list.push_back({{"name", backend_name},
                     {"address", model::to_text(endpoint)},
                     {"weight", weight},
