@@ -51,6 +51,16 @@ std::optional<u32> mtu_of(u32 backend, FastPath& fast_path) {
   return backend == nobody || backend >= backends.size() ? std::nullopt : known_mtu(load_once(backends[backend].mtu));
 }
 
+json report_drain(const model::Backend& backend) {
+  if (!backend.drain) return nullptr;
+  const auto& [started, deadline, then_remove, force_after, watch] = *backend.drain;
+  return {{"started", started},
+          {"deadline_seconds", deadline},
+          {"then", then_remove ? json("remove") : json(nullptr)},
+          {"force_after", force_after},
+          {"watch_seconds", watch}};
+}
+
 json report_backend(const model::Service& service, const model::Backend& backend, const table::Placed& placed,
                     FastPath& fast_path) {
   const u32 id = backend_id(placed, backend);
@@ -60,6 +70,7 @@ json report_backend(const model::Service& service, const model::Backend& backend
                    {"weight", backend.weight},
                    {"effective_weight", backend.effective_weight()},
                    {"admin", model::to_text(backend.admin)},
+                   {"drain", report_drain(backend)},
                    {"health", "unknown"},
                    {"rows", rows},
                    {"share", static_cast<double>(rows) / service.rows},
@@ -134,7 +145,12 @@ json report_service(const model::Service& service, FastPath& fast_path) {
                    {"mode", model::to_text(service.mode)},
                    {"hash", model::to_text(service.hash)},
                    {"rows", service.rows},
-                   {"mss", service.mss}};
+                   {"mss", service.mss},
+                   {"track", model::to_text(service.track)},
+                   {"on_remove", model::to_text(service.on_remove)},
+                   {"settle_seconds", service.settle},
+                   {"idle_seconds", service.idle},
+                   {"idle_closing_seconds", service.idle_closing}};
   json backends = json::array();
   std::vector<std::optional<u32>> mtus;
   u32 owned = 0;
