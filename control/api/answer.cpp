@@ -57,7 +57,24 @@ Answer error_answer(const Error& error) { return error_answer(http_status(error.
 
 Answer plan_answer(const Result<model::Plan>& plan) {
   if (!plan) return error_answer(plan.error());
-  return json_answer({{"changed", !plan->steps.empty()}, {"lines", plan->lines}});
+  nlohmann::json effects = nlohmann::json::array();
+  for (const model::Effect& e : plan->effects)
+    effects.push_back({{"service", e.service},
+                       {"rows", e.rows},
+                       {"rows_moved", e.rows_moved},
+                       {"share", e.share()},
+                       {"flows_known", e.flows_known},
+                       {"flows_affected", e.flows_affected},
+                       {"complete", e.complete}});
+  return json_answer({{"changed", !plan->steps.empty()}, {"lines", plan->lines}, {"effects", std::move(effects)}});
+}
+
+Answer pieces_answer(std::string type, Result<Pieces> pieces) {
+  if (!pieces) return error_answer(pieces.error());
+  Answer answer;
+  answer.type = std::move(type);
+  answer.pieces = std::move(*pieces);
+  return answer;
 }
 
 Answer document_answer(const Result<nlohmann::json>& document) {

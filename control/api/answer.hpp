@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "control/api/operations.hpp"
 #include "control/model/pool.hpp"
 #include "control/model/result.hpp"
 
@@ -14,8 +15,9 @@ namespace weir::api {
 struct Answer {
   unsigned status = 200;  ///< HTTP status code
   std::string type = "application/json";
-  std::string body;
+  std::string body;   ///< empty where there are `pieces`
   std::string allow;  ///< methods for the Allow header of a 405, else empty
+  Pieces pieces;      ///< makes the body while it is being sent
 };
 
 [[nodiscard]] unsigned http_status(Fault fault);
@@ -30,6 +32,7 @@ struct Answer {
 /// For failures of HTTP itself, whose status says more than the fault does.
 [[nodiscard]] Answer error_answer(unsigned status, const Error& error);
 [[nodiscard]] Answer plan_answer(const Result<model::Plan>& plan);
+[[nodiscard]] Answer pieces_answer(std::string type, Result<Pieces> pieces);
 [[nodiscard]] Answer document_answer(const Result<nlohmann::json>& document);
 
 }  // namespace weir::api

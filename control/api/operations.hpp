@@ -34,8 +34,8 @@ struct ConnFilter {
   std::string backend;  ///< "": any; only with `service`
   std::optional<Protocol> protocol;
   std::optional<Ip> source;
-  std::optional<u16> source_port;  ///< only with `source`
-  std::optional<model::Endpoint> destination;
+  std::optional<u16> source_port;              ///< only with `source`
+  std::optional<model::Endpoint> destination;  ///< port 0: any port
 
   [[nodiscard]] bool empty() const { return service.empty() && !protocol && !source && !destination; }
 };

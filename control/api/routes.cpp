@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "control/api/body.hpp"
+#include "control/api/conn_filter.hpp"
 #include "control/api/target.hpp"
 #include "control/model/text.hpp"
 
@@ -24,7 +25,7 @@ struct Context {
   Reply reply;
 };
 
-Answer text_answer(std::string type, std::string body) { return {200, std::move(type), std::move(body), {}}; }
+Answer text_answer(std::string type, std::string body) { return {200, std::move(type), std::move(body), {}, {}}; }
 
 void change(const Context& c, Result<model::Mutation> mutation) {
   const Result<bool> force = c.target.flag("force");
@@ -39,6 +40,32 @@ void change(const Context& c, Result<model::Mutation> mutation) {
 void apply(const Context& c) {
   const std::string* file = c.target.find("file");
   change(c, c.operations.parse_config(c.body, file != nullptr ? *file : "request"));
+}
+
+// Safety rules would hide the effects of what they refuse, and nothing is changed here.
+void diff(const Context& c) {
+  const std::string* file = c.target.find("file");
+  const auto wanted = c.operations.parse_config(c.body, file != nullptr ? *file : "request");
+  if (!wanted) return c.reply(error_answer(wanted.error()));
+  c.operations.mutate({*wanted, /*force=*/true, /*dry_run=*/true},
+                      [reply = c.reply](const Result<model::Plan>& plan) { reply(plan_answer(plan)); });
+}
+
+/// What `ask` answers about the flows that the parameters name.
+template <class Ask>
+void with_filter(const Context& c, Ask ask) {
+  const Result<ConnFilter> filter = parse_conn_filter(c.target);
+  c.reply(filter ? ask(*filter) : error_answer(filter.error()));
+}
+
+void kill_conns(const Context& c) {
+  with_filter(c, [&c](const ConnFilter& filter) {
+    if (filter.empty())
+      return error_answer({Fault::invalid,
+                           "this would end every flow; name a service, backend, source, destination or "
+                           "protocol"});
+    return document_answer(c.operations.conn_kill(filter));
+  });
 }
 
 void detach(const Context& c) {
@@ -81,6 +108,7 @@ struct Route {
 
 const std::vector<Route>& routes() {
   static const std::vector<std::string_view> safety = {"force", "dry-run"};
+  static const std::vector<std::string_view> flow = {"service", "backend", "source", "destination", "protocol"};
   static const std::vector<Route> table = {
       {"GET",
        "/metrics",
@@ -102,7 +130,19 @@ const std::vector<Route>& routes() {
        [](const Context& c) { c.reply(text_answer("text/plain; charset=utf-8", c.operations.export_config())); }},
       {"GET", "/v1/trace", {"protocol", "source", "destination", "syn"}, trace},
       {"POST", "/v1/apply", {"force", "dry-run", "file"}, apply},
+      {"POST", "/v1/diff", {"file"}, diff},
       {"POST", "/v1/detach", safety, detach},
+      {"GET", "/v1/conns", flow,
+       [](const Context& c) {
+         with_filter(c, [&c](const ConnFilter& filter) {
+           return pieces_answer("application/x-ndjson", c.operations.conns(filter));
+         });
+       }},
+      {"GET", "/v1/conns/count", flow,
+       [](const Context& c) {
+         with_filter(c, [&c](const ConnFilter& filter) { return document_answer(c.operations.conn_count(filter)); });
+       }},
+      {"POST", "/v1/conns/kill", flow, kill_conns},
       {"GET", "/v1/services", {}, [](const Context& c) { c.reply(json_answer(c.operations.services())); }},
       {"GET",
        "/v1/services/{}",
@@ -120,6 +160,10 @@ const std::vector<Route>& routes() {
        [](const Context& c) { change(c, parse_add_backend(c.names[0], c.names[1], c.body)); }},
       {"PATCH", "/v1/services/{}/backends/{}", safety,
        [](const Context& c) { change(c, parse_set_backend(c.names[0], c.names[1], c.body)); }},
+      {"GET",
+       "/v1/services/{}/backends/{}/drain",
+       {},
+       [](const Context& c) { c.reply(document_answer(c.operations.drain_status(c.names[0], c.names[1]))); }},
       {"DELETE", "/v1/services/{}/backends/{}", safety,
        [](const Context& c) {
          change(c, model::Mutation(model::DeleteBackend{c.names[0], c.names[1]}));
@@ -198,7 +242,8 @@ void route(Operations& operations, Scope scope, const Call& call, Reply reply) {
 
 std::size_t body_limit(std::string_view target, std::size_t largest) {
   constexpr std::size_t json_object = 64 * 1024;
-  return target.substr(0, target.find('?')) == "/v1/apply" ? largest : std::min(json_object, largest);
+  const std::string_view path = target.substr(0, target.find('?'));
+  return path == "/v1/apply" || path == "/v1/diff" ? largest : std::min(json_object, largest);
 }
 
 }  // namespace weir::api

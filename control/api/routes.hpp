@@ -24,7 +24,8 @@ enum class Scope { everything, metrics };
 /// Calls `reply` once: before returning, or later if Operations::mutate takes its time.
 void route(Operations& operations, Scope scope, const Call& call, std::function<void(Answer)> reply);
 
-/// The largest body in bytes that makes sense for `target`: a configuration file for apply, else one small JSON object.
+/// The largest body in bytes that makes sense for `target`: a configuration file for apply and diff, else one small
+/// JSON object.
 [[nodiscard]] std::size_t body_limit(std::string_view target, std::size_t largest);
 
 }  // namespace weir::api

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <limits>
 #include <optional>
 #include <unordered_map>
@@ -47,12 +48,16 @@ class Listener;
 // Boost 1.74 refuses every body with a Content-Length if the limit is boost::none.
 constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
 
-http::response<http::string_body> to_http(Answer answer, bool keep_alive) {
+http::response<http::string_body> to_http(Answer& answer, bool keep_alive) {
   http::response<http::string_body> response(static_cast<http::status>(answer.status), 11);
   response.set(http::field::content_type, answer.type);
   response.set(http::field::cache_control, "no-store");
   if (!answer.allow.empty()) response.set(http::field::allow, answer.allow);
   response.keep_alive(keep_alive);
+  if (answer.pieces) {
+    response.chunked(true);
+    return response;
+  }
   response.body() = std::move(answer.body);
   response.prepare_payload();
   return response;
@@ -143,6 +148,7 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     stream_.expires_never();  // how long a change takes is for the operation to bound
     auto request = parser_->release();
     keep_alive_ = request.keep_alive();
+    knows_chunks_ = request.version() >= 11;
     head_ = request.method() == http::verb::head;
     const Call call{std::string(request.method_string()), std::string(request.target()), std::move(request.body())};
     route(listener_->operations(), listener_->scope(), call, [weak = this->weak_from_this()](Answer value) {
@@ -167,12 +173,42 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     state_ = State::writing;
     keep_alive_ = keep_alive && !listener_->stopping();
     stream_.expires_after(listener_->bounds().idle);
-    response_ = to_http(std::move(value), keep_alive_);
+    if (value.pieces && !knows_chunks_) keep_alive_ = false;  // the end of the body is the end of the connection
+    response_ = to_http(value, keep_alive_);
+    pieces_ = head_ ? Pieces() : std::move(value.pieces);
+    if (pieces_ && !knows_chunks_) response_->chunked(false);
     serializer_.emplace(*response_);
-    if (head_)
+    if (pieces_)
+      http::async_write_header(stream_, *serializer_, on(&Session::next_piece));
+    else if (head_)
       http::async_write_header(stream_, *serializer_, on(&Session::written));
     else
       http::async_write(stream_, *serializer_, on(&Session::written));
+  }
+
+  // Each piece is asked for when the one before is with the kernel, so an answer of any length takes the memory of one
+  // piece; and each has its own time-out, so that a client that no longer reads is dropped.
+  void next_piece(error_code error) {
+    if (error) return end();
+    std::optional<std::string> piece;
+    try {
+      piece = pieces_();
+    } catch (const std::exception&) {  // the status has been sent: an answer that breaks off is all that can be said
+      return end();
+    }
+    if (piece && piece->empty())
+      return asio::post(stream_.get_executor(), [next = on(&Session::next_piece)] { next({}, 0); });
+    stream_.expires_after(listener_->bounds().idle);
+    if (!piece) {
+      pieces_ = nullptr;
+      if (!knows_chunks_) return written({});
+      return asio::async_write(stream_, http::make_chunk_last(), on(&Session::written));
+    }
+    piece_ = std::move(*piece);
+    if (knows_chunks_)
+      asio::async_write(stream_, http::make_chunk(asio::buffer(piece_)), on(&Session::next_piece));
+    else
+      asio::async_write(stream_, asio::buffer(piece_), on(&Session::next_piece));
   }
 
   void written(error_code error) {
@@ -194,6 +230,7 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   }
 
   void end() {
+    pieces_ = nullptr;
     close();
     listener_->ended(this);
   }
@@ -203,11 +240,14 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   std::shared_ptr<Listener<Protocol>> listener_;
   State state_ = State::reading;
   bool keep_alive_ = false;
-  bool head_ = false;  ///< the answer goes without its body
+  bool head_ = false;          ///< the answer goes without its body
+  bool knows_chunks_ = false;  ///< HTTP/1.1
   std::size_t body_limit_ = 0;
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> response_;
   std::optional<http::response_serializer<http::string_body>> serializer_;
+  Pieces pieces_;      ///< of the answer that is being sent
+  std::string piece_;  ///< the last one
   std::array<char, 4096> discarded_{};
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <set>
 
@@ -63,11 +64,13 @@ model::Settings read_settings(Reader& reader, const toml::table& root) {
   settings.seed = reader.parsed(root, "seed", model::parse_seed);
   settings.metrics_listen = reader.parsed(root, "metrics-listen", parse_listen).value_or("");
   if (const toml::table* limits = reader.table(root, "limits")) {
-    reader.only(*limits, {"services", "backends", "rows"});
+    reader.only(*limits, {"services", "backends", "rows", "flows", "embryos"});
     auto& [services, backends, rows, flows, embryos] = settings.limits;
     services = reader.integer(*limits, "services", 1, 1U << 16).value_or(services);
     backends = reader.integer(*limits, "backends", 1, 1U << 20).value_or(backends);
     rows = reader.integer(*limits, "rows", 1U << 8, 1U << 26).value_or(rows);
+    flows = reader.integer(*limits, "flows", 1U << 10, 1U << 25).value_or(flows);
+    embryos = reader.integer(*limits, "embryos", 1U << 8, 1U << 22).value_or(embryos);
   }
   settings.icmp_rate = reader.integer(root, "icmp-rate", 0, most_icmp_rate).value_or(settings.icmp_rate);
   if (const toml::table* tunnel = reader.table(root, "tunnel")) {
@@ -80,19 +83,37 @@ model::Settings read_settings(Reader& reader, const toml::table& root) {
   return settings;
 }
 
+Result<bool> parse_then(std::string_view text) {
+  if (text == "remove") return true;
+  return fail(Fault::invalid, "\"{}\" is not known; write remove, or leave it out", text);
+}
+
+model::Drain read_drain(Reader& reader, const toml::table& table) {
+  reader.only(table, {"started", "deadline", "then", "force-after", "watch"});
+  model::Drain drain;
+  drain.started = reader.integer(table, "started", 0, std::numeric_limits<u32>::max()).value_or(0);
+  drain.deadline = reader.duration(table, "deadline").value_or(drain.deadline);
+  drain.then_remove = reader.parsed(table, "then", parse_then).value_or(drain.then_remove);
+  drain.force_after = reader.flag(table, "force-after").value_or(drain.force_after);
+  drain.watch = reader.duration(table, "watch").value_or(drain.watch);
+  return drain;
+}
+
 model::Backend read_backend(Reader& reader, const toml::table& table) {
-  reader.only(table, {"name", "address", "weight", "admin"});
+  reader.only(table, {"name", "address", "weight", "admin", "drain"});
   model::Backend backend;
   if (!table.contains("address")) reader.missing(table, "address", "backend");
   backend.endpoint = reader.parsed(table, "address", model::parse_endpoint).value_or(backend.endpoint);
   backend.weight = reader.integer(table, "weight", 0, model::max_weight).value_or(backend.weight);
   backend.admin = reader.parsed(table, "admin", model::parse_admin).value_or(backend.admin);
+  if (const toml::table* drain = reader.table(table, "drain")) backend.drain = read_drain(reader, *drain);
   backend.name = reader.text(table, "name").value_or(model::backend_name(backend.endpoint));
   return backend;
 }
 
 model::Service read_service(Reader& reader, const toml::table& table) {
-  reader.only(table, {"name", "vip", "mode", "hash", "rows", "mss", "backend"});
+  reader.only(table, {"name", "vip", "mode", "hash", "rows", "mss", "track", "on-remove", "settle", "idle",
+                      "idle-closing", "backend"});
   for (const std::string_view key : {"name", "vip", "mode"})
     if (!table.contains(key)) reader.missing(table, key, "service");
   model::Service service;
@@ -104,38 +125,52 @@ model::Service read_service(Reader& reader, const toml::table& table) {
   service.hash = reader.parsed(table, "hash", model::parse_hash).value_or(service.hash);
   service.rows = reader.integer(table, "rows", 1U << 8, 1U << 20).value_or(service.rows);
   service.mss = reader.integer(table, "mss", 0, 65495).value_or(service.mss);
+  service.track = reader.parsed(table, "track", model::parse_track).value_or(service.track);
+  service.on_remove =
+      reader.parsed(table, "on-remove", model::parse_on_remove).value_or(model::default_on_remove(service.protocol));
+  service.settle = reader.duration(table, "settle").value_or(service.settle);
+  service.idle = reader.duration(table, "idle").value_or(model::default_idle(service.protocol));
+  service.idle_closing = reader.duration(table, "idle-closing").value_or(service.idle_closing);
   for (const toml::table* backend : reader.tables(table, "backend"))
     service.backends.push_back(read_backend(reader, *backend));
   return service;
+}
+
+/// The key that holds what a rule is about; "" for the whole of a service or backend.
+std::string_view key_of(Field field) {
+  switch (field) {
+    case Field::whole:
+      return "";
+    case Field::name:
+      return "name";
+    case Field::vip:
+      return "vip";
+    case Field::rows:
+      return "rows";
+    case Field::mss:
+      return "mss";
+    case Field::settle:
+      return "settle";
+    case Field::idle:
+      return "idle";
+    case Field::idle_closing:
+      return "idle-closing";
+    case Field::address:
+      return "address";
+    case Field::weight:
+      return "weight";
+    case Field::drain:
+      return "drain";
+  }
+  return "";
 }
 
 /// Where the text says what `breach` is about: the key if it is written out, else the heading.
 Place place_of(const model::Breach& breach, const toml::table& service) {
   const toml::table* table = &service;
   if (breach.backend) table = service.get_as<toml::array>("backend")->get_as<toml::table>(*breach.backend);
-  const toml::node* node = nullptr;
-  switch (breach.field) {
-    case Field::whole:
-      break;
-    case Field::name:
-      node = table->get("name");
-      break;
-    case Field::vip:
-      node = table->get("vip");
-      break;
-    case Field::rows:
-      node = table->get("rows");
-      break;
-    case Field::mss:
-      node = table->get("mss");
-      break;
-    case Field::address:
-      node = table->get("address");
-      break;
-    case Field::weight:
-      node = table->get("weight");
-      break;
-  }
+  const std::string_view key = key_of(breach.field);
+  const toml::node* node = key.empty() ? nullptr : table->get(key);
   return config::place_of(node != nullptr ? *node : *table);
 }
 

@@ -2,8 +2,11 @@
 #include "control/config/reader.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <sstream>
+
+#include "control/model/text.hpp"
 
 namespace weir::config {
 namespace {
@@ -111,6 +114,23 @@ std::optional<std::string> Reader::text(const toml::table& table, std::string_vi
   if (node == nullptr) return {};
   if (const auto* value = node->as_string()) return value->get();
   wrong_type(*node, key, "a string in quotes");
+  return {};
+}
+
+std::optional<bool> Reader::flag(const toml::table& table, std::string_view key) {
+  const toml::node* node = table.get(key);
+  if (node == nullptr) return {};
+  if (const auto* value = node->as_boolean()) return value->get();
+  wrong_type(*node, key, "true or false");
+  return {};
+}
+
+std::optional<u32> Reader::duration(const toml::table& table, std::string_view key) {
+  const toml::node* node = table.get(key);
+  if (node == nullptr) return {};
+  if (node->is_integer()) return integer(table, key, 0, std::numeric_limits<u32>::max());
+  if (node->is_string()) return parsed(table, key, model::parse_duration);
+  wrong_type(*node, key, "a duration, for example \"90s\", \"15m\" or \"1h30m\", or seconds as an integer");
   return {};
 }
 

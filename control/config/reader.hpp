@@ -38,6 +38,9 @@ class Reader {
   // Each returns the key's value, or nothing when it is absent or has been complained about.
   std::optional<u32> integer(const toml::table& table, std::string_view key, u32 least, u32 most);
   std::optional<std::string> text(const toml::table& table, std::string_view key);
+  std::optional<bool> flag(const toml::table& table, std::string_view key);
+  /// Seconds, from an integer or from text like "1h30m".
+  std::optional<u32> duration(const toml::table& table, std::string_view key);
   const toml::table* table(const toml::table& parent, std::string_view key);
   /// The tables of [[key]], none when it is absent.
   std::vector<const toml::table*> tables(const toml::table& parent, std::string_view key);

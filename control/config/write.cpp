@@ -43,7 +43,8 @@ std::string settings_text(const model::Settings& settings) {
   out += fmt::format("icmp-rate = {}\n", icmp_rate);
   if (!metrics_listen.empty()) out += fmt::format("metrics-listen = {}\n", quoted(metrics_listen));
   const auto& [services, backends, rows, flows, embryos] = limits;
-  out += fmt::format("\n[limits]\nservices = {}\nbackends = {}\nrows = {}\n", services, backends, rows);
+  out += fmt::format("\n[limits]\nservices = {}\nbackends = {}\nrows = {}\nflows = {}\nembryos = {}\n", services,
+                     backends, rows, flows, embryos);
   const auto& [source4, source6, gue_port] = tunnel;
   out += "\n[tunnel]\n";
   if (source4) out += fmt::format("source4 = \"{}\"\n", model::to_text(*source4));
@@ -51,10 +52,22 @@ std::string settings_text(const model::Settings& settings) {
   return out + fmt::format("gue-port = {}\n", gue_port);
 }
 
+std::string drain_text(const model::Drain& drain) {
+  const auto& [started, deadline, then_remove, force_after, watch] = drain;
+  std::string out = fmt::format("{{ started = {}", started);
+  if (deadline != 0) out += fmt::format(", deadline = \"{}\"", model::duration_text(deadline));
+  if (then_remove) out += ", then = \"remove\"";
+  if (force_after) out += ", force-after = true";
+  return out + fmt::format(", watch = \"{}\" }}", model::duration_text(watch));
+}
+
 std::string backend_text(const model::Backend& backend) {
   const auto& [name, endpoint, weight, admin, drain] = backend;
-  return fmt::format("\n  [[service.backend]]\n  name = {}\n  address = \"{}\"\n  weight = {}\n  admin = \"{}\"\n",
-                     quoted(name), model::to_text(endpoint), weight, model::to_text(admin));
+  std::string out =
+      fmt::format("\n  [[service.backend]]\n  name = {}\n  address = \"{}\"\n  weight = {}\n  admin = \"{}\"\n",
+                  quoted(name), model::to_text(endpoint), weight, model::to_text(admin));
+  if (drain) out += "  drain = " + drain_text(*drain) + '\n';
+  return out;
 }
 
 std::string service_text(const model::Service& service) {
@@ -64,6 +77,9 @@ std::string service_text(const model::Service& service) {
       fmt::format("\n[[service]]\nname = {}\nvip = \"{}\"\nmode = \"{}\"\nhash = \"{}\"\nrows = {}\n", quoted(name),
                   model::vip_text(service), model::to_text(mode), model::to_text(hash), rows);
   if (mss != 0) out += fmt::format("mss = {}\n", mss);
+  out += fmt::format("track = \"{}\"\non-remove = \"{}\"\nsettle = \"{}\"\nidle = \"{}\"\nidle-closing = \"{}\"\n",
+                     model::to_text(track), model::to_text(on_remove), model::duration_text(settle),
+                     model::duration_text(idle), model::duration_text(idle_closing));
   for (const model::Backend& backend : backends) out += backend_text(backend);
   return out;
 }

@@ -125,7 +125,7 @@ Drains::Actions Drains::step(const Moment& now, const std::vector<Draining>& dra
     Tracked& tracked = tracked_[{d.service, d.backend}];
     if (!(tracked.seen.drain == d.drain)) {
       tracked = Tracked{};
-      tracked.began = now.steady - age_at_first_sight(d.drain, now.unix_time);
+      tracked.began = d.began ? *d.began : now.steady - age_at_first_sight(d.drain, now.unix_time);
     }
     tracked.seen = d;
     tracked.swept = now.steady;
@@ -145,9 +145,12 @@ Progress Drains::progress(const Moment& now, const std::string& service, const s
   return unseen;
 }
 
-const Progress* Drains::removed(const Name& name) const {
-  const auto found = removed_.find(name);
-  return found == removed_.end() ? nullptr : &found->second.progress;
+std::optional<Progress> Drains::removed(const Moment& now, const Name& name) const {
+  if (const auto found = removed_.find(name); found != removed_.end()) return found->second.progress;
+  // It has gone since the last step.
+  const auto found = tracked_.find(name);
+  if (found == tracked_.end() || !found->second.to_remove) return std::nullopt;
+  return describe(now, found->second);
 }
 
 bool Drains::waiting() const {

@@ -28,6 +28,7 @@ struct Draining {
   std::string service;
   std::string backend;
   model::Drain drain;
+  std::optional<double> began{};        ///< steady clock, where its start was witnessed
   u64 remaining = 0;                    ///< flows that the flow table knows
   bool complete = false;                ///< the backend has no other flows than those
   u32 rows_open = 0;                    ///< rows whose unknown flows are still the backend's
@@ -69,8 +70,8 @@ class Drains {
   [[nodiscard]] Progress progress(const Moment& now, const std::string& service, const std::string& backend,
                                   const model::Drain& drain) const;
 
-  /// How the drain of a backend ended that has been removed for it.
-  [[nodiscard]] const Progress* removed(const Name& name) const;
+  /// How the drain of a backend ended that has been removed for it, ages as of `now`.
+  [[nodiscard]] std::optional<Progress> removed(const Moment& now, const Name& name) const;
 
   /// Whether somebody may be waiting for the next sweep.
   [[nodiscard]] bool waiting() const;

@@ -36,6 +36,12 @@ FlowKeeper::FlowKeeper(boost::asio::io_context& loop, const Desired& desired, Fa
                 .begin = [this] { return begin(); },
                 .end = [this](flows::Survey& survey) { return end(survey); }}) {}
 
+/// Whether a service has ever been sent a packet.
+bool FlowKeeper::has_seen_flows(const std::string& service) const {
+  const table::Placed* placed = fast_path_.publisher().placed(service);
+  return placed && fast_path_.counting().service(placed->id).packets != 0;
+}
+
 // As in changed(): a service that begins to remember every flow with this start.
 void FlowKeeper::take_over(const model::Plan& plan) {
   for (const model::Step& step : plan.steps) {
@@ -50,18 +56,34 @@ void FlowKeeper::take_over(const model::Plan& plan) {
 
 // A flow that was silent while nobody remembered it is known after its next packet, or gone after its idle time.
 void FlowKeeper::changed(const model::Plan& plan) {
+  const double now = present().steady;
   for (const model::Step& step : plan.steps) {
     if (!step.after) {
       flow_warnings_.forget(step.name);
       closed_.erase(step.name);
     }
+    witness_drains(step, now);
     if (!step.after || step.after->track != model::Track::all)
       known_from_.erase(step.name);
-    else if (step.before && step.before->track != model::Track::all)
-      known_from_[step.name] = present().steady + step.after->idle;
+    else if (step.before && step.before->track != model::Track::all && has_seen_flows(step.name))
+      known_from_[step.name] = now + step.after->idle;
   }
   changed_ = true;
   sweeper_.hurry();
+}
+
+void FlowKeeper::witness_drains(const model::Step& step, double now) {
+  if (step.before)
+    for (const model::Backend& before : step.before->backends) {
+      const model::Backend* after = step.after ? step.after->find(before.name) : nullptr;
+      if (!after || after->drain != before.drain) witnessed_.erase({step.name, before.name});
+    }
+  if (!step.after) return;
+  for (const model::Backend& after : step.after->backends) {
+    const model::Backend* before = step.before ? step.before->find(after.name) : nullptr;
+    if (after.drain && (!before || before->drain != after.drain))
+      witnessed_[{step.name, after.name}] = {*after.drain, now};
+  }
 }
 
 flows::ServiceFlows FlowKeeper::service(u32 id) const {
@@ -102,7 +124,7 @@ Result<nlohmann::json> FlowKeeper::drain_status(const std::string& service, cons
   const auto found = desired_.pool().find(service);
   const model::Backend* present_backend = found ? found->find(backend) : nullptr;
   if (!present_backend) {
-    if (const Progress* end = drains_.removed({service, backend})) return drain_json(service, backend, end);
+    if (const auto end = drains_.removed(present(), {service, backend})) return drain_json(service, backend, &*end);
     return fail(Fault::not_found, "there is no backend \"{}/{}\"; `lbctl backend list` shows those there are", service,
                 backend);
   }
@@ -129,9 +151,13 @@ flows::Unsettled FlowKeeper::begin() {
   changed_ = false;
   draining_at_begin_.clear();
   for (const auto& [name, service] : desired_.pool().services())
-    for (const model::Backend& backend : service->backends)
-      if (backend.drain)
-        draining_at_begin_.push_back({.service = name, .backend = backend.name, .drain = *backend.drain});
+    for (const model::Backend& backend : service->backends) {
+      if (!backend.drain) continue;
+      Draining d{.service = name, .backend = backend.name, .drain = *backend.drain};
+      const auto witnessed = witnessed_.find({name, backend.name});
+      if (witnessed != witnessed_.end() && witnessed->second.first == d.drain) d.began = witnessed->second.second;
+      draining_at_begin_.push_back(std::move(d));
+    }
   return fast_path_.publisher().unsettled();
 }
 

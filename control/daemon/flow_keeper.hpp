@@ -53,6 +53,8 @@ class FlowKeeper {
   [[nodiscard]] bool needed() const;
   flows::Unsettled begin();
   bool end(flows::Survey& survey);
+  [[nodiscard]] bool has_seen_flows(const std::string& service) const;
+  void witness_drains(const model::Step& step, double now);
   void read_counters(flows::Survey& survey);
   [[nodiscard]] std::vector<Draining> find_draining(const flows::Survey& survey) const;
   void carry_out(const Drains::Actions& actions);
@@ -65,6 +67,7 @@ class FlowKeeper {
   Moment began_;                             // the sweep that is under way or was the last
   std::vector<Draining> draining_at_begin_;  // without what the sweep has found
   std::map<std::string, std::array<u64, flows::closed_text.size()>> closed_;
+  std::map<Drains::Name, std::pair<model::Drain, double>> witnessed_;  // drains that began meanwhile, and when (steady)
   std::map<std::string, double> known_from_;  // service -> steady time from which all its flows are known
   bool swept_ = false;
   bool changed_ = true;  // since the last sweep began

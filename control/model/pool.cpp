@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
+#include <unordered_map>
 
 #include "control/model/describe.hpp"
 #include "control/model/text.hpp"
@@ -52,13 +54,30 @@ std::string differences(const Step& step) {
   return text;
 }
 
+/// Lets the drains of `after` that say no time begin at `now`, or go on where `before` has them on the same terms.
+void time_drains(const Service* before, Service& after, u64 now) {
+  std::unordered_map<std::string_view, const Drain*> under_way;
+  if (before != nullptr)
+    for (const Backend& backend : before->backends)
+      if (backend.drain) under_way.emplace(backend.name, &*backend.drain);
+  for (Backend& backend : after.backends) {
+    if (backend.admin != Admin::draining) continue;  // a drain all the same breaks a rule of breach_of()
+    if (!backend.drain) backend.drain.emplace();
+    if (backend.drain->started != 0) continue;
+    const auto old = under_way.find(backend.name);
+    const bool goes_on = old != under_way.end() && old->second->same_terms(*backend.drain);
+    backend.drain->started = goes_on ? old->second->started : now;
+  }
+}
+
 // One overload per mutation: what it would do to the services, before any rule is checked.
 
-Result<Steps> next(const Pool& pool, const AddService& add) {
+Result<Steps> next(const Pool& pool, const AddService& add, u64 now) {
   const ServicePtr before = pool.find(add.service.name);
   auto after = std::make_shared<Service>(add.service);
   for (Backend& backend : after->backends)
     if (backend.name.empty()) backend.name = backend_name(backend.endpoint);
+  time_drains(before.get(), *after, now);
   if (!before) return Steps{{add.service.name, nullptr, std::move(after)}};
   if (after->backends.empty()) after->backends = before->backends;
   const Step step{add.service.name, before, after};
@@ -67,7 +86,7 @@ Result<Steps> next(const Pool& pool, const AddService& add) {
               add.service.name, differences(step));
 }
 
-Result<Steps> next(const Pool& pool, const SetService& set) {
+Result<Steps> next(const Pool& pool, const SetService& set, u64 /*now*/) {
   auto change = edit(pool, set.service);
   if (!change) return tl::unexpected(std::move(change.error()));
   if (set.hash) change->after->hash = *set.hash;
@@ -81,13 +100,13 @@ Result<Steps> next(const Pool& pool, const SetService& set) {
   return std::move(*change).steps();
 }
 
-Result<Steps> next(const Pool& pool, const DeleteService& del) {
+Result<Steps> next(const Pool& pool, const DeleteService& del, u64 /*now*/) {
   auto before = need(pool, del.service);
   if (!before) return tl::unexpected(std::move(before.error()));
   return Steps{{del.service, *before, nullptr}};
 }
 
-Result<Steps> next(const Pool& pool, const AddBackend& add) {
+Result<Steps> next(const Pool& pool, const AddBackend& add, u64 now) {
   auto change = edit(pool, add.service);
   if (!change) return tl::unexpected(std::move(change.error()));
   Backend wanted = add.backend;
@@ -98,27 +117,35 @@ Result<Steps> next(const Pool& pool, const AddBackend& add) {
   if (same == backends.end()) {
     if (wanted.name.empty()) wanted.name = backend_name(wanted.endpoint);
     backends.push_back(std::move(wanted));
+    time_drains(change->before.get(), *change->after, now);
     return std::move(*change).steps();
   }
   wanted.name = same->name;
   *same = wanted;
+  time_drains(change->before.get(), *change->after, now);
   const Step step = std::move(*change).steps().front();
   if (describe(step).empty()) return Steps{};
   return fail(Fault::conflict, "backend {}/{} exists and differs ({}); change it with set, or delete it first",
               add.service, wanted.name, differences(step));
 }
 
-Result<Steps> next(const Pool& pool, const SetBackend& set) {
+Result<Steps> next(const Pool& pool, const SetBackend& set, u64 now) {
   auto change = edit(pool, set.service);
   if (!change) return tl::unexpected(std::move(change.error()));
   auto backend = need(*change->after, set.backend);
   if (!backend) return tl::unexpected(std::move(backend.error()));
   if (set.weight) (*backend)->weight = *set.weight;
   if (set.admin) (*backend)->admin = *set.admin;
+  if ((*backend)->admin != Admin::draining) (*backend)->drain.reset();
+  if (set.drain) {
+    (*backend)->drain = set.drain;
+    (*backend)->drain->started = 0;
+  }
+  time_drains(change->before.get(), *change->after, now);
   return std::move(*change).steps();
 }
 
-Result<Steps> next(const Pool& pool, const DeleteBackend& del) {
+Result<Steps> next(const Pool& pool, const DeleteBackend& del, u64 /*now*/) {
   auto change = edit(pool, del.service);
   if (!change) return tl::unexpected(std::move(change.error()));
   auto backend = need(*change->after, del.backend);
@@ -127,13 +154,16 @@ Result<Steps> next(const Pool& pool, const DeleteBackend& del) {
   return std::move(*change).steps();
 }
 
-Result<Steps> next(const Pool& pool, const Replace& replace) {
+Result<Steps> next(const Pool& pool, const Replace& replace, u64 now) {
   std::set<std::string> kept;
   Steps steps;
   for (const Service& service : replace.services) {
     if (!kept.insert(service.name).second)
       return fail(Fault::invalid, "there are two services \"{}\"; rename one", service.name);
-    steps.push_back({service.name, pool.find(service.name), std::make_shared<Service>(service)});
+    ServicePtr before = pool.find(service.name);
+    auto after = std::make_shared<Service>(service);
+    time_drains(before.get(), *after, now);
+    steps.push_back({service.name, std::move(before), std::move(after)});
   }
   for (const auto& [name, service] : pool.services())
     if (!kept.contains(name)) steps.push_back({name, service, nullptr});
@@ -152,8 +182,7 @@ std::string danger(const Step& step) {
 }  // namespace
 
 Result<Plan> Pool::plan(const Mutation& mutation, bool force, u64 now) const {
-  (void)now;
-  auto steps = std::visit([this](const auto& m) { return next(*this, m); }, mutation);
+  auto steps = std::visit([this, now](const auto& m) { return next(*this, m, now); }, mutation);
   if (!steps) return tl::unexpected(std::move(steps.error()));
 
   Plan plan;

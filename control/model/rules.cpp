@@ -16,6 +16,7 @@ constexpr u32 most_rows = 1U << 20;
 // RFC 9293, 3.7.1: 536 is what every IPv4 host takes. 65495 is what fits into the longest IPv4 datagram.
 constexpr u32 least_mss = 536;
 constexpr u32 most_mss = 65495;
+constexpr u32 longest_window = 7 * 24 * 3600;  // seconds; a flow or a drain that has lasted a week is a mistake
 constexpr u32 shortest_source4 = 8;
 constexpr u32 shortest_source6 = 32;
 
@@ -70,6 +71,24 @@ std::string tunnel_fault(Mode mode, const Ip& backend, const Tunnel& tunnel) {
       v4 ? "source4 = \"198.18.0.0/16\"" : "source6 = \"2001:db8:e::/64\"");
 }
 
+/// Why a span of time cannot be `seconds`, at least `least`; empty when it can.
+std::string window_fault(std::string_view what, u32 seconds, u32 least) {
+  if (seconds >= least && seconds <= longest_window) return "";
+  return fmt::format("{} {} is outside {}..{}", what, duration_text(seconds), duration_text(least),
+                     duration_text(longest_window));
+}
+
+std::string drain_fault(const Backend& backend) {
+  if (!backend.drain) return "";
+  const Drain& drain = *backend.drain;
+  if (backend.admin != Admin::draining)
+    return fmt::format("terms of a drain go with admin draining, and the backend is {}", to_text(backend.admin));
+  if (drain.force_after && drain.deadline == 0)
+    return "force-after ends flows at the deadline, and the drain has none; give a deadline";
+  if (std::string why = window_fault("deadline", drain.deadline, 0); !why.empty()) return why;
+  return window_fault("watch", drain.watch, 0);
+}
+
 /// The rules for one backend in its service; Field::whole means that it breaks none.
 std::pair<Field, std::string> backend_fault(const Service& service, const Backend& backend, const Tunnel& tunnel) {
   if (std::string why = name_fault(backend.name); !why.empty())
@@ -87,6 +106,7 @@ std::pair<Field, std::string> backend_fault(const Service& service, const Backen
     return {Field::address, why};
   if (backend.weight > max_weight)
     return {Field::weight, fmt::format("weight {} is outside 0..{}", backend.weight, max_weight)};
+  if (std::string why = drain_fault(backend); !why.empty()) return {Field::drain, why};
   return {};
 }
 
@@ -108,6 +128,11 @@ std::optional<Breach> breach_of(const Service& service, const Tunnel& tunnel) {
     return breach({}, Field::mss,
                   fmt::format("{}: mss {} is outside {}..{}; 0 leaves it as clients and servers announce it",
                               service.name, service.mss, least_mss, most_mss));
+  for (const auto& [field, what, seconds] :
+       {std::tuple{Field::settle, "settle", service.settle}, std::tuple{Field::idle, "idle", service.idle},
+        std::tuple{Field::idle_closing, "idle-closing", service.idle_closing}})
+    if (std::string why = window_fault(what, seconds, 1); !why.empty())
+      return breach({}, field, fmt::format("{}: {}", service.name, why));
   std::set<std::string_view> names;
   std::set<std::tuple<u32, u32, u32, u32, u16>> endpoints;
   for (std::size_t i = 0; i < service.backends.size(); ++i) {

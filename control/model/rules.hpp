@@ -13,7 +13,7 @@
 namespace weir::model {
 
 /// The part of a service or backend that a rule is about; a reader of a file finds the line by it.
-enum class Field : u8 { whole, name, vip, rows, mss, address, weight };
+enum class Field : u8 { whole, name, vip, rows, mss, settle, idle, idle_closing, address, weight, drain };
 
 /// A broken rule: where (a service's name and, for a backend, its index), and the sentence for the operator.
 struct Breach {

@@ -53,6 +53,29 @@ class Script : public Operations {
   }
   std::string metrics() override { return "weir_up 1\n"; }
   std::string export_config() override { return "interfaces = []\n"; }
+  Result<nlohmann::json> drain_status(const std::string& service, const std::string& backend) override {
+    return nlohmann::json{{"service", service}, {"backend", backend}, {"state", "none"}};
+  }
+  Result<Pieces> conns(const ConnFilter& filter) override {
+    filtered = filter;
+    if (filter.service == "none") return fail(Fault::not_found, "there is no service \"none\"");
+    return [this, at = std::size_t{0}]() mutable -> std::optional<std::string> {
+      ++pieces_made;
+      if (break_after && pieces_made > *break_after) throw std::runtime_error("the table is gone");
+      if (endless) return "";
+      if (at == pieces.size()) return std::nullopt;
+      return pieces[at++];
+    };
+  }
+  Result<nlohmann::json> conn_count(const ConnFilter& filter) override {
+    filtered = filter;
+    return nlohmann::json{{"count", 7}};
+  }
+  Result<nlohmann::json> conn_kill(const ConnFilter& filter) override {
+    filtered = filter;
+    ++kills;
+    return nlohmann::json{{"killed", 7}};
+  }
   Result<> detach() override {
     ++detached;
     if (on_detach) on_detach();
@@ -63,6 +86,12 @@ class Script : public Operations {
   Result<model::Plan> outcome = model::Plan{{model::Step{"web", nullptr, nullptr}}, {"web/b1 weight 100 -> 50"}};
   std::optional<Request> last;
   std::optional<TraceQuery> traced;
+  std::optional<ConnFilter> filtered;
+  std::vector<std::string> pieces;      ///< of the answer to conns
+  std::optional<int> break_after = {};  ///< that many pieces conns fails
+  bool endless = false;                 ///< conns goes on without finding anything
+  int pieces_made = 0;
+  int kills = 0;
   Done held;
   int mutations = 0;
   int detached = 0;
@@ -115,6 +144,20 @@ class Client {
     return "";
   }
 
+  /// Everything up to and with `end`, "" when the connection ends or nothing comes in time.
+  std::string receive_until(std::string_view end) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (const std::size_t found = pending_.find(end); found != std::string::npos) {
+        std::string out = pending_.substr(0, found + end.size());
+        pending_.erase(0, found + end.size());
+        return out;
+      }
+      if (!fill()) return "";
+    }
+    return "";
+  }
+
   /// True when the server has closed its side and nothing unread is left.
   bool closed() {
     const auto deadline = std::chrono::steady_clock::now() + patience;
@@ -140,7 +183,9 @@ class Client {
  private:
   void turn() {
     loop_.restart();
-    if (loop_.poll() == 0) loop_.run_one_for(std::chrono::milliseconds(1));
+    int handled = 0;
+    while (handled < 100 && loop_.poll_one() != 0) ++handled;  // poll() would not return from work without end
+    if (handled == 0) loop_.run_one_for(std::chrono::milliseconds(1));
   }
 
   bool fill() {

@@ -7,6 +7,7 @@
 
 #include <fstream>
 
+#include "control/model/text.hpp"
 #include "tests/unit/api_fixture.hpp"
 
 using namespace weir;
@@ -123,9 +124,9 @@ TEST_CASE("request bodies become mutations", "[api]") {
 TEST_CASE("a success says whether and what changed; a failure's status follows its fault", "[api]") {
   Bed bed;
   CHECK_THAT(bed.ask("DELETE", "/v1/services/web"),
-             EndsWith("{\"changed\":true,\"lines\":[\"web/b1 weight 100 -> 50\"]}\n"));
+             EndsWith("{\"changed\":true,\"effects\":[],\"lines\":[\"web/b1 weight 100 -> 50\"]}\n"));
   bed.script.outcome = model::Plan{};
-  CHECK_THAT(bed.ask("DELETE", "/v1/services/web"), EndsWith("{\"changed\":false,\"lines\":[]}\n"));
+  CHECK_THAT(bed.ask("DELETE", "/v1/services/web"), EndsWith("{\"changed\":false,\"effects\":[],\"lines\":[]}\n"));
   const std::pair<Fault, int> faults[] = {{Fault::invalid, 400},
                                           {Fault::not_found, 404},
                                           {Fault::conflict, 409},
@@ -176,10 +177,10 @@ TEST_CASE("a wrong body is 400 with a sentence that names the field or the posit
   CHECK(refused(R"({"weight":18446744073709551615})") == "weight 18446744073709551615 is outside 0..65535");
   CHECK(refused(R"({"admin":"gone"})") == "admin state \"gone\" is not known; write active, draining or maint");
   CHECK(refused(R"({"admin":7})") == "admin 7 is not a string");
-  CHECK(refused(R"({"wieght":7})") == "unknown field \"wieght\"; known are weight, admin");
+  CHECK(refused(R"({"wieght":7})") == "unknown field \"wieght\"; known are weight, admin, drain");
   CHECK(refused(R"({"weight":1,"weight":2})") == "field \"weight\" is given twice");
-  CHECK(refused("{}") == "the body names nothing to change; give at least one of weight, admin");
-  CHECK(refused("[]") == "the body is an array; send a JSON object with weight, admin");
+  CHECK(refused("{}") == "the body names nothing to change; give at least one of weight, admin, drain");
+  CHECK(refused("[]") == "the body is an array; send a JSON object with weight, admin, drain");
   CHECK_THAT(refused("{\"weight\":\n  ,}"), Contains("at line 2, column 3"));
   CHECK_THAT(refused(""), Contains("at line 1, column 1"));
   CHECK_THAT(refused(R"({"weight":1e999})"), Contains("1e999"));
@@ -190,6 +191,177 @@ TEST_CASE("a wrong body is 400 with a sentence that names the field or the posit
   CHECK(message(bed.ask("PUT", "/v1/services/web", R"({"mode":"nat"})")) == "field \"vip\" is missing");
   CHECK_THAT(message(bed.ask("PUT", "/v1/services/web", R"({"vip":"tcp:192.0.2.1:x","mode":"nat"})")),
              Contains("vip: ") && Contains("port"));
+}
+
+TEST_CASE("how flows are kept and how a backend is drained reach the mutation", "[api]") {
+  Bed bed;
+  const std::string tuning =
+      R"("track":"all","on_remove":"reset","settle_seconds":60,"idle_seconds":45,"idle_closing_seconds":5)";
+  CHECK(status(bed.ask("PUT", "/v1/services/web", R"({"vip":"tcp:192.0.2.1:80","mode":"nat",)" + tuning + "}")) == 200);
+  const auto add = asked<model::AddService>(bed).service;
+  CHECK(add.track == model::Track::all);
+  CHECK(add.on_remove == model::OnRemove::reset);
+  CHECK(add.settle == 60);
+  CHECK(add.idle == 45);
+  CHECK(add.idle_closing == 5);
+  CHECK(status(bed.ask("PUT", "/v1/services/dns", R"({"vip":"udp:192.0.2.1:53","mode":"nat"})")) == 200);
+  const auto dns = asked<model::AddService>(bed).service;
+  CHECK(dns.on_remove == model::OnRemove::rehash);
+  CHECK(dns.idle == 30);
+
+  CHECK(status(bed.ask("PATCH", "/v1/services/web", "{" + tuning + "}")) == 200);
+  const auto set = asked<model::SetService>(bed);
+  CHECK(set.track == model::Track::all);
+  CHECK(set.on_remove == model::OnRemove::reset);
+  CHECK(set.settle == 60U);
+  CHECK(set.idle == 45U);
+  CHECK(set.idle_closing == 5U);
+  CHECK(status(bed.ask("PATCH", "/v1/services/web", R"({"idle_seconds":9})")) == 200);
+  CHECK_FALSE(asked<model::SetService>(bed).settle);
+
+  const std::string b1 = "/v1/services/web/backends/b1";
+  CHECK(status(bed.ask("PATCH", b1,
+                       R"({"admin":"draining","drain":{"deadline_seconds":600,"then":"remove",)"
+                       R"("force_after":true,"watch_seconds":7}})")) == 200);
+  CHECK(asked<model::SetBackend>(bed).drain == model::Drain{0, 600, true, true, 7});
+  CHECK(status(bed.ask("PATCH", b1, R"({"admin":"draining","drain":{}})")) == 200);
+  CHECK(asked<model::SetBackend>(bed).drain == model::Drain{});
+  CHECK(status(bed.ask("PATCH", b1, R"({"admin":"draining"})")) == 200);
+  CHECK_FALSE(asked<model::SetBackend>(bed).drain);
+  CHECK(status(bed.ask("PUT", b1, R"({"address":"192.0.2.9:80","admin":"draining","drain":{"deadline_seconds":9}})")) ==
+        200);
+  CHECK(asked<model::AddBackend>(bed).backend.drain == model::Drain{0, 9});
+
+  const auto refused = [&](const std::string& drain) {
+    return message(bed.ask("PATCH", b1, R"({"admin":"draining","drain":)" + drain + "}"));
+  };
+  CHECK(refused("5") == "drain is 5; send an object with deadline_seconds, then, force_after, watch_seconds");
+  CHECK(refused(R"({"deadline":5})") ==
+        "drain: unknown field \"deadline\"; known are deadline_seconds, then, force_after, watch_seconds");
+  CHECK(refused(R"({"deadline_seconds":"10m"})") ==
+        "drain: deadline_seconds \"10m\" is not a whole number in 0..4294967295");
+  CHECK(refused(R"({"then":"delete"})") == "drain: then: \"delete\" is not known; write remove, or leave it out");
+  CHECK(refused(R"({"force_after":1})") == "drain: force_after 1 is not true or false");
+  CHECK(refused(R"({"then":"remove","then":"remove"})") == "field \"then\" is given twice");
+  CHECK(message(bed.ask("PATCH", "/v1/services/web", R"({"track":"some"})")) ==
+        "track \"some\" is not known; write changes or all");
+}
+
+TEST_CASE("a dry run and a diff tell the effects; a diff changes nothing and is stopped by no safety rule", "[api]") {
+  Bed bed;
+  model::Plan plan{{model::Step{"web", nullptr, nullptr}}, {"web/b3 added"}, {{"web", 65536, 144, 12431, 0, true}}};
+  bed.script.outcome = plan;
+  const std::string answer = bed.ask("POST", "/v1/diff?file=lb.toml", "good");
+  CHECK(status(answer) == 200);
+  const auto document = nlohmann::json::parse(answer.substr(answer.find("\r\n\r\n") + 4));
+  CHECK(document["effects"] ==
+        nlohmann::json::parse(R"([{"service":"web","rows":65536,"rows_moved":144,"share":0.002197265625,)"
+                              R"("flows_known":12431,"flows_affected":0,"complete":true}])"));
+  asked<model::Replace>(bed);
+  CHECK(bed.script.last->dry_run);
+  CHECK(bed.script.last->force);
+  CHECK(message(bed.ask("POST", "/v1/diff?file=my.toml", "bad")) == "my.toml:1:1: no");
+  CHECK(status(bed.ask("POST", "/v1/diff?dry-run=true", "good")) == 400);
+  CHECK(status(bed.ask("POST", "/v1/diff", std::string(100'000, '#'))) == 200);
+}
+
+TEST_CASE("flows are named by service, backend, protocol, source and destination", "[api]") {
+  Bed bed;
+  CHECK(status(bed.ask("GET", "/v1/conns/count")) == 200);
+  CHECK(bed.script.filtered->empty());
+  CHECK(status(bed.ask("GET",
+                       "/v1/conns/count?backend=web%2Fb1&protocol=udp&source=[2001:db8::2]:9&"
+                       "destination=203.0.113.1:80")) == 200);
+  const ConnFilter& filter = *bed.script.filtered;
+  CHECK(filter.service == "web");
+  CHECK(filter.backend == "b1");
+  CHECK(filter.protocol == Protocol::udp);
+  CHECK(filter.source == *model::parse_ip("2001:db8::2"));
+  CHECK(filter.source_port == u16{9});
+  CHECK(filter.destination == *model::parse_endpoint("203.0.113.1:80"));
+  CHECK(status(bed.ask("GET", "/v1/conns/count?source=2001:db8::2&service=web")) == 200);
+  CHECK(bed.script.filtered->source == *model::parse_ip("2001:db8::2"));
+  CHECK_FALSE(bed.script.filtered->source_port);
+
+  for (const char* wrong : {"service=Web", "service=", "backend=b1", "backend=web/", "backend=/b1", "backend=web/b1/x",
+                            "source=web", "source=192.0.2.1:x", "source=", "destination=203.0.113.1", "protocol=icmp",
+                            "service=web&backend=dns/b1", "sourse=192.0.2.1"}) {
+    INFO(wrong);
+    for (const char* path : {"/v1/conns?", "/v1/conns/count?"})
+      CHECK(status(bed.ask("GET", std::string(path) + wrong)) == 400);
+    CHECK(status(bed.ask("POST", std::string("/v1/conns/kill?") + wrong)) == 400);
+  }
+  CHECK(bed.script.kills == 0);
+  CHECK(message(bed.ask("POST", "/v1/conns/kill")) ==
+        "this would end every flow; name a service, backend, source, destination or protocol");
+  CHECK_THAT(bed.ask("POST", "/v1/conns/kill?source=192.0.2.1"), EndsWith("{\"killed\":7}\n"));
+  CHECK(bed.script.kills == 1);
+  CHECK_THAT(bed.ask("GET", "/v1/services/web/backends/b1/drain"), Contains("\"state\":\"none\""));
+}
+
+TEST_CASE("a long answer is sent piece by piece, and the connection stays usable", "[api]") {
+  Bed bed;
+  bed.script.pieces = {"{\"a\":1}\n", "", "", "{\"b\":2}\n{\"c\":3}\n"};
+  Client client = bed.client();
+  client.send("GET /v1/conns HTTP/1.1\r\n\r\n");
+  const std::string head = client.receive(false);
+  CHECK_THAT(head, Contains("Content-Type: application/x-ndjson\r\n") && Contains("Transfer-Encoding: chunked\r\n"));
+  CHECK(client.receive_until("\r\n0\r\n\r\n") == "8\r\n{\"a\":1}\n\r\n10\r\n{\"b\":2}\n{\"c\":3}\n\r\n0\r\n\r\n");
+  CHECK(status(client.ask(get_status)) == 200);
+  client.send("HEAD /v1/conns HTTP/1.1\r\n\r\n");
+  CHECK(status(client.receive(false)) == 200);
+  CHECK(status(client.ask(get_status)) == 200);
+  bed.script.pieces = {};
+  client.send("GET /v1/conns HTTP/1.1\r\n\r\n");
+  CHECK(status(client.receive(false)) == 200);
+  CHECK(client.receive_until("0\r\n\r\n") == "0\r\n\r\n");
+  CHECK(status(bed.ask("GET", "/v1/conns?service=none")) == 404);
+
+  bed.script.pieces = {"x\n", "y\n"};  // HTTP/1.0 knows no chunks: the connection ends with the body
+  Client old = bed.client();
+  old.send("GET /v1/conns HTTP/1.0\r\n\r\n");
+  const std::string whole = old.receive_until("y\n");
+  CHECK_THAT(whole, EndsWith("\r\n\r\nx\ny\n"));
+  CHECK_THAT(whole, !Contains("chunked"));
+  CHECK(old.closed());
+}
+
+TEST_CASE("a client that stops reading a long answer is dropped, and no piece is made ahead of it", "[api]") {
+  Bounds bounds;
+  bounds.idle = std::chrono::milliseconds(100);
+  Bed bed(bounds);
+  bed.script.pieces.assign(1000, std::string(64 * 1024, 'x'));
+  Client client = bed.client();
+  client.send("GET /v1/conns HTTP/1.1\r\n\r\n");
+  bed.loop.restart();
+  bed.loop.run_for(std::chrono::milliseconds(50));
+  const int made = bed.script.pieces_made;
+  CHECK(made < 100);  // as many as the socket holds
+  bed.loop.restart();
+  bed.loop.run_for(std::chrono::milliseconds(300));
+  CHECK(bed.script.pieces_made == made);
+  CHECK(client.receive_until("\r\n0\r\n\r\n").empty());  // what was sent breaks off, and the connection ends
+  CHECK(status(bed.ask("GET", "/v1/status")) == 200);
+}
+
+TEST_CASE("a long answer that fails half-way breaks off, and one under way does not hold up a stop", "[api]") {
+  Bed bed;
+  bed.script.pieces = {"x\n", "y\n"};
+  bed.script.break_after = 1;
+  Client client = bed.client();
+  client.send("GET /v1/conns HTTP/1.1\r\n\r\n");
+  CHECK(client.receive_until("0\r\n\r\n").empty());
+  CHECK(status(bed.ask("GET", "/v1/status")) == 200);
+
+  bed.script.break_after = {};
+  bed.script.endless = true;
+  Client endless = bed.client();
+  endless.send("GET /v1/conns HTTP/1.1\r\n\r\n");
+  CHECK(status(bed.ask("GET", "/v1/status")) == 200);
+  bool drained = false;
+  bed.server->stop([&] { drained = true; }, std::chrono::milliseconds(50));
+  run_until(bed, drained);
+  CHECK(drained);
 }
 
 TEST_CASE("names in paths are percent-decoded and validated", "[api]") {

@@ -46,6 +46,27 @@ vip = "udp:[2001:db8::10]:53"
 mode = "l2dsr"
 )";
 
+/// Every key that says how flows are kept.
+const std::string keeping = R"(interfaces = ["l0"]
+[limits]
+flows = 4096
+embryos = 512
+[[service]]
+name = "web"
+vip = "tcp:203.0.113.10:80"
+mode = "nat"
+track = "all"
+on-remove = "reset"
+settle = "10m"
+idle = "1h30m"
+idle-closing = 10
+  [[service.backend]]
+  name = "b1"
+  address = "198.51.100.11:8080"
+  admin = "draining"
+  drain = { started = 1764000000, deadline = "10m", then = "remove", force-after = true, watch = 7 }
+)";
+
 /// The message for `text`, which must be wrong; the file is called lb.toml.
 std::string complaint(const std::string& text) {
   const auto result = parse(text, "lb.toml");
@@ -78,6 +99,11 @@ TEST_CASE("every key of a configuration file reaches its field") {
                                  weir::HashOn::source,
                                  4096,
                                  0,
+                                 Track::changes,
+                                 OnRemove::keep,
+                                 900,
+                                 3 * 3600,
+                                 60,
                                  {b1, b2}});
   CHECK(c.services[1] == Service{"dns",
                                  *parse_endpoint("[2001:db8::10]:53"),
@@ -86,6 +112,11 @@ TEST_CASE("every key of a configuration file reaches its field") {
                                  weir::HashOn::five_tuple,
                                  65536,
                                  0,
+                                 Track::changes,
+                                 OnRemove::rehash,
+                                 900,
+                                 30,
+                                 60,
                                  {}});
 }
 
@@ -189,6 +220,52 @@ backend = [{ address = "198.51.100.11:0" }, { address = "[2001:db8:b::11]:0" }]
   CHECK(complaint_with("mss = 1400", "mss = 0") == "accepted");
 }
 
+TEST_CASE("how flows are kept and how a backend is drained reach their fields, and come back from export") {
+  const auto parsed = parse(keeping, "lb.toml");
+  if (!parsed) FAIL(parsed.error().message);
+  CHECK(parsed->settings.limits.flows == 4096);
+  CHECK(parsed->settings.limits.embryos == 512);
+  const Service& web = parsed->services.at(0);
+  CHECK(web.track == Track::all);
+  CHECK(web.on_remove == OnRemove::reset);
+  CHECK(web.settle == 600);
+  CHECK(web.idle == 5400);
+  CHECK(web.idle_closing == 10);
+  CHECK(web.backends.at(0).drain == Drain{1764000000, 600, true, true, 7});
+  CHECK(*parse(write(*parsed), "export") == *parsed);
+  CHECK_THAT(write(*parsed), Catch::Contains("settle = \"10m\"\nidle = \"1h30m\"\nidle-closing = \"10s\"\n"));
+}
+
+TEST_CASE("a duration, a choice or a drain that cannot be is reported at its key") {
+  const auto complaint_with = [&](const std::string& from, const std::string& to) {
+    std::string changed = keeping;
+    REQUIRE(changed.find(from) != std::string::npos);
+    return complaint(changed.replace(changed.find(from), from.size(), to));
+  };
+  CHECK(complaint_with("\"10m\"", "\"10 m\"") ==
+        "lb.toml:11:10: settle: \"10 m\" is not a duration; write for example 90s, 15m or 1h30m");
+  CHECK(complaint_with("\"10m\"", "1.5") ==
+        "lb.toml:11:10: settle is a floating-point number (1.5); write a duration, for example \"90s\", \"15m\" or "
+        "\"1h30m\", or seconds as an integer");
+  CHECK(complaint_with("\"10m\"", "0") == "lb.toml:11:10: web: settle 0s is outside 1s..168h");
+  CHECK(complaint_with("\"1h30m\"", "\"169h\"") == "lb.toml:12:8: web: idle 169h is outside 1s..168h");
+  CHECK(complaint_with("idle-closing = 10", "idle-closing = -1") ==
+        "lb.toml:13:16: idle-closing -1 is outside 0..4294967295");
+  CHECK(complaint_with("\"all\"", "\"every\"") ==
+        "lb.toml:9:9: track: track \"every\" is not known; write changes or all");
+  CHECK(complaint_with("\"reset\"", "\"drop\"") ==
+        "lb.toml:10:13: on-remove: on-remove \"drop\" is not known; write keep, rehash or reset");
+  CHECK(complaint_with("\"remove\"", "\"delete\"") ==
+        "lb.toml:18:60: then: \"delete\" is not known; write remove, or leave it out");
+  CHECK(complaint_with("force-after = true", "force-after = 1") ==
+        "lb.toml:18:84: force-after is an integer (1); write true or false");
+  CHECK(complaint_with("deadline = \"10m\", ", "") ==
+        "lb.toml:18:11: web/b1: force-after ends flows at the deadline, and the drain has none; give a deadline");
+  CHECK(complaint_with("admin = \"draining\"", "admin = \"active\"") ==
+        "lb.toml:18:11: web/b1: terms of a drain go with admin draining, and the backend is active");
+  CHECK(complaint_with("flows = 4096", "flows = 1023") == "lb.toml:3:9: flows 1023 is outside 1024..33554432");
+}
+
 TEST_CASE("an integer too large for TOML is a syntax error with its place") {
   CHECK_THAT(complaint(with("weight = 50", "weight = 99999999999999999999")), Catch::StartsWith("lb.toml:21:"));
 }
@@ -201,7 +278,8 @@ TEST_CASE("an unknown key is an error that suggests the nearest known one") {
   CHECK(complaint(with("[limits]", "[limit]")) == "lb.toml:6:2: unknown key \"limit\"; did you mean \"limits\"?");
   CHECK(complaint(with("rows = 1048576", "row = 1")) == "lb.toml:9:1: unknown key \"row\"; did you mean \"rows\"?");
   CHECK(complaint(with("hash = ", "check = ")) ==
-        "lb.toml:15:1: unknown key \"check\"; the keys here are name, vip, mode, hash, rows, mss, backend");
+        "lb.toml:15:1: unknown key \"check\"; the keys here are name, vip, mode, hash, rows, mss, track, on-remove, "
+        "settle, idle, idle-closing, backend");
   CHECK_THAT(complaint(with("[[service.backend]]", "[[service.backends]]")),
              Catch::Contains("unknown key \"backends\"; did you mean \"backend\"?"));
 }

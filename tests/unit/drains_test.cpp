@@ -170,14 +170,15 @@ TEST_CASE("a drain that ended with its backend's removal can still be asked for,
   bed.sweep(0, 2);
   bed.sweep(60, 2);
   bed.sweep(61, 0);
+  CHECK(bed.drains.removed(after(61.1), b1));  // before the next sweep has missed it
   bed.drains.step(after(62), {});
-  const daemon::Progress* end = bed.drains.removed(b1);
+  const auto end = bed.drains.removed(after(63), b1);
   REQUIRE(end);
   CHECK(end->state == DrainState::deadline);
   CHECK(end->reset == 2);
   CHECK_FALSE(bed.drains.waiting());
   bed.drains.step(after(700), {});
-  CHECK_FALSE(bed.drains.removed(b1));
+  CHECK_FALSE(bed.drains.removed(after(1000), b1));
 }
 
 TEST_CASE("undrain forgets a drain at any time, and what comes after it begins anew") {
@@ -186,7 +187,7 @@ TEST_CASE("undrain forgets a drain at any time, and what comes after it begins a
   bed.sweep(60, 2);
   bed.drains.step(after(60.5), {});
   CHECK_FALSE(bed.drains.waiting());
-  CHECK_FALSE(bed.drains.removed(b1));
+  CHECK_FALSE(bed.drains.removed(after(1000), b1));
   bed.drain.started = noon + 100;
   CHECK(idle(bed.sweep(100, 2)));
   CHECK(bed.state(100) == DrainState::watching);
@@ -212,6 +213,13 @@ TEST_CASE("a restart goes on with the drain's age, never making it older than it
   CHECK(idle(bed.sweep(30, 2)));
   CHECK(bed.progress(30).watched == Approx(29));
   CHECK(bed.sweep(61, 2).end == std::vector{b1});
+}
+
+TEST_CASE("a drain whose start was witnessed counts from there, not from the first sweep after it") {
+  Drains drains;
+  Draining d{.service = "web", .backend = "b1", .drain = terms(60), .began = 5000.25, .remaining = 1};
+  drains.step(after(0.75), {d});
+  CHECK(drains.progress(after(10), "web", "b1", d.drain).watched == Approx(9.75));
 }
 
 TEST_CASE("a deadline that passed while nobody ran is kept at the first sweep") {
@@ -242,7 +250,7 @@ TEST_CASE("a backend that somebody else removes is forgotten without a trace") {
   Bed bed{.drain = terms()};
   bed.sweep(0, 2);
   CHECK(idle(bed.drains.step(after(1), {})));
-  CHECK_FALSE(bed.drains.removed(b1));
+  CHECK_FALSE(bed.drains.removed(after(1000), b1));
 }
 
 TEST_CASE("the document of a drain has every field, and null where there is nothing to say") {

@@ -24,7 +24,13 @@ Backend backend(const std::string& name, const std::string& endpoint, u32 weight
 Service service(const std::string& name, const std::string& vip, std::vector<Backend> backends = {},
                 Mode mode = Mode::nat) {
   const Vip parsed = *parse_vip(vip);
-  return {name, parsed.endpoint, parsed.protocol, mode, HashOn::five_tuple, default_rows, 0, std::move(backends)};
+  return {.name = name,
+          .vip = parsed.endpoint,
+          .protocol = parsed.protocol,
+          .mode = mode,
+          .on_remove = default_on_remove(parsed.protocol),
+          .idle = default_idle(parsed.protocol),
+          .backends = std::move(backends)};
 }
 
 /// "web" with b1 and b2.
@@ -33,8 +39,8 @@ Service web() {
 }
 
 /// Plans and commits; what it said, or "FAULT: message".
-Lines change(Pool& pool, const Mutation& mutation, bool force = false) {
-  const auto plan = pool.plan(mutation, force);
+Lines change(Pool& pool, const Mutation& mutation, bool force = false, weir::u64 now = 1000) {
+  const auto plan = pool.plan(mutation, force, now);
   if (plan) pool.commit(*plan);
   if (plan) return plan->lines;
   const char* const faults[] = {"invalid", "not_found", "conflict", "refused", "internal"};
@@ -102,6 +108,89 @@ TEST_CASE("asking for what is already so is no change") {
     CHECK(plan->steps.empty());
     CHECK(plan->lines.empty());
   }
+}
+
+TEST_CASE("a service's way with flows changes field by field") {
+  Pool pool = pool_with({web()});
+  SetService set{"web"};
+  set.track = Track::all;
+  set.on_remove = OnRemove::reset;
+  set.settle = 60;
+  set.idle = 5400;
+  set.idle_closing = 5;
+  CHECK(change(pool, set) == Lines{"web track changes -> all, on-remove keep -> reset, settle 15m -> 1m, "
+                                   "idle 3h -> 1h30m, idle-closing 1m -> 5s"});
+  CHECK(pool.find("web")->settle == 60);
+  CHECK(change(pool, set).empty());
+  SetService wrong{"web"};
+  wrong.idle = 0;
+  CHECK(refusal(pool, wrong) == "invalid: web: idle 0s is outside 1s..168h");
+  wrong.idle = 7 * 24 * 3600 + 1;
+  CHECK(refusal(pool, wrong) == "invalid: web: idle 168h1s is outside 1s..168h");
+}
+
+TEST_CASE("a drain begins when it is asked for, goes on when asked for again, and ends with draining") {
+  Pool pool = pool_with({web()});
+  const auto drain = [&pool] { return pool.find("web")->find("b1")->drain; };
+  CHECK(change(pool, SetBackend{"web", "b1", {}, Admin::draining}, false, 1000) == Lines{"web/b1 active -> draining"});
+  CHECK(drain() == Drain{1000});
+  CHECK(change(pool, SetBackend{"web", "b1", {}, Admin::draining}, false, 2000).empty());
+  CHECK(change(pool, SetBackend{"web", "b1", 50}, false, 2000) == Lines{"web/b1 weight 100 -> 50"});
+  CHECK(drain() == Drain{1000});
+  const SetBackend terms{"web", "b1", {}, Admin::draining, Drain{77, 600, true, true}};
+  CHECK(change(pool, terms, false, 3000) ==
+        Lines{"web/b1 draining -> draining (deadline 10m, force after, then remove)"});
+  CHECK(drain() == Drain{3000, 600, true, true});
+  CHECK(change(pool, terms, false, 4000).empty());
+  CHECK(change(pool, SetBackend{"web", "b1", {}, Admin::draining}, false, 4000).empty());
+  CHECK(drain() == Drain{3000, 600, true, true});
+  CHECK(change(pool, SetBackend{"web", "b1", {}, {}, Drain{0, 600}}, false, 5000) ==
+        Lines{"web/b1 draining (deadline 10m, force after, then remove) -> draining (deadline 10m)"});
+  CHECK(drain() == Drain{5000, 600});
+  CHECK(change(pool, SetBackend{"web", "b1", {}, Admin::active}) == Lines{"web/b1 draining (deadline 10m) -> active"});
+  CHECK_FALSE(drain());
+  change(pool, SetBackend{"web", "b1", {}, Admin::draining});
+  CHECK(change(pool, SetBackend{"web", "b1", {}, Admin::maint}) == Lines{"web/b1 draining -> maint"});
+  CHECK_FALSE(drain());
+}
+
+TEST_CASE("a set of services that is applied again leaves its drains as they are") {
+  Service wanted = web();
+  wanted.backends[0].admin = Admin::draining;
+  Pool pool({});
+  CHECK(change(pool, Replace{{wanted}}, false, 1000).size() == 3);
+  CHECK(pool.find("web")->find("b1")->drain == Drain{1000});
+  CHECK(change(pool, Replace{{wanted}}, false, 2000).empty());
+  CHECK(change(pool, AddService{wanted}, false, 2000).empty());
+  CHECK(change(pool, AddBackend{"web", wanted.backends[0]}, false, 2000).empty());
+  CHECK(change(pool, Replace{{*pool.find("web")}}, false, 2000).empty());
+  wanted.backends[0].drain = Drain{500};
+  CHECK(change(pool, Replace{{wanted}}, false, 2000) == Lines{"web/b1 drain started 1000 -> 500"});
+  wanted.backends[0].drain = Drain{0, 60};
+  CHECK(change(pool, Replace{{wanted}}, false, 3000) == Lines{"web/b1 draining -> draining (deadline 1m)"});
+  CHECK(pool.find("web")->find("b1")->drain == Drain{3000, 60});
+  CHECK(change(pool, Replace{{web()}}) == Lines{"web/b1 draining (deadline 1m) -> active"});
+  CHECK(*pool.find("web") == web());
+}
+
+TEST_CASE("terms of a drain that contradict themselves are refused") {
+  Pool pool = pool_with({web()});
+  CHECK(refusal(pool, SetBackend{"web", "b1", {}, Admin::draining, Drain{.force_after = true}}) ==
+        "invalid: web/b1: force-after ends flows at the deadline, and the drain has none; give a deadline");
+  CHECK(refusal(pool, SetBackend{"web", "b1", {}, {}, Drain{}}) ==
+        "invalid: web/b1: terms of a drain go with admin draining, and the backend is active");
+  CHECK(refusal(pool, SetBackend{"web", "b1", {}, Admin::maint, Drain{}}) ==
+        "invalid: web/b1: terms of a drain go with admin draining, and the backend is maint");
+  CHECK(refusal(pool, SetBackend{"web", "b1", {}, Admin::draining, Drain{.deadline = 604801}}) ==
+        "invalid: web/b1: deadline 168h1s is outside 0s..168h");
+}
+
+TEST_CASE("the settle window of UDP ends with the idle time") {
+  Service dns = service("dns", "udp:203.0.113.10:53");
+  CHECK(dns.settle_window() == 30);
+  dns.settle = 10;
+  CHECK(dns.settle_window() == 10);
+  CHECK(web().settle_window() == 900);
 }
 
 TEST_CASE("a backend without a name is named after its endpoint") {

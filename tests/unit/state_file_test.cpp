@@ -55,12 +55,24 @@ mode_t mode_of(const std::string& path) {
 }
 
 std::shared_ptr<const Service> service(const std::string& name, u32 backends) {
-  Service s{
-      name, *parse_endpoint("[2001:db8::10]:80"), weir::Protocol::udp, weir::Mode::gue, weir::HashOn::source, 256, 1400,
-      {}};
+  Service s{name,
+            *parse_endpoint("[2001:db8::10]:80"),
+            weir::Protocol::udp,
+            weir::Mode::gue,
+            weir::HashOn::source,
+            256,
+            1400,
+            Track::all,
+            OnRemove::reset,
+            60,
+            45,
+            5,
+            {}};
   for (u32 i = 0; i < backends; ++i)
     s.backends.push_back({fmt::format("b{}", i), *parse_endpoint(fmt::format("[2001:db8::{:x}]:80", i + 1)), i,
                           static_cast<weir::Admin>(1 + i % 3)});
+  for (Backend& backend : s.backends)
+    if (backend.admin == weir::Admin::draining) backend.drain = Drain{1ULL << 33, 600, true, true, 7};
   return std::make_shared<const Service>(s);
 }
 
@@ -170,6 +182,39 @@ TEST_CASE("each kind of damage is named") {
   CHECK(complaint(signed_body(start + fields + "[]}}}")) == "accepted");
   CHECK_THAT(complaint(signed_body(start + fields + "[{\"name\":\"b1\"}]}}}")),
              Catch::Contains("a backend of service \"web\" has no valid \"address\""));
+}
+
+TEST_CASE("a state file of before flows were remembered loads with the defaults of each protocol") {
+  const Directory directory;
+  const std::string body = R"({"base":"","config_checksum":"0","tombstones":[],"services":{)"
+                           R"("dns":{"vip":"udp:192.0.2.1:53","mode":"nat","hash":"5tuple","rows":256,"backends":[]},)"
+                           R"("web":{"vip":"192.0.2.1:80","mode":"nat","hash":"5tuple","rows":256,"backends":[)"
+                           R"({"name":"b1","address":"192.0.2.9:80","weight":1,"admin":"draining"}]}}})";
+  put(directory / "state", fmt::format("weir-state 1 {:016x} {}\n{}", weir::store::checksum(body), body.size(), body));
+  const auto loaded = StateFile(directory / "state").load();
+  if (!loaded) FAIL(loaded.error().message);
+  const Service& dns = *loaded->services.at("dns");
+  CHECK(dns.on_remove == OnRemove::rehash);
+  CHECK(dns.idle == 30);
+  const Service& web = *loaded->services.at("web");
+  CHECK(web.track == Track::changes);
+  CHECK(web.on_remove == OnRemove::keep);
+  CHECK(web.settle == 900);
+  CHECK(web.idle == 3 * 3600);
+  CHECK(web.idle_closing == 60);
+  CHECK_FALSE(web.backends.at(0).drain);
+}
+
+TEST_CASE("a drain that is damaged is named") {
+  const Directory directory;
+  const std::string body =
+      R"({"base":"","config_checksum":"0","tombstones":[],"services":{"web":{"vip":"192.0.2.1:80","mode":"nat",)"
+      R"("hash":"5tuple","rows":256,"backends":[{"name":"b1","address":"192.0.2.9:80","weight":1,"admin":"draining",)"
+      R"("drain":{"started":5,"deadline_seconds":"x","then_remove":false,"force_after":false,"watch_seconds":5}}]}}})";
+  put(directory / "state", fmt::format("weir-state 1 {:016x} {}\n{}", weir::store::checksum(body), body.size(), body));
+  const auto loaded = StateFile(directory / "state").load();
+  REQUIRE_FALSE(loaded.has_value());
+  CHECK_THAT(loaded.error().message, Catch::Contains("the drain of web/b1 has no valid \"deadline_seconds\""));
 }
 
 TEST_CASE("a state file of before there was an MSS leaves it alone") {
