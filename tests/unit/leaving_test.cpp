@@ -195,10 +195,14 @@ TEST_CASE("a nat backend that moves to another service in one plan leaves at onc
     web.backends.erase(web.backends.begin() + 1);
     other.backends.push_back(backend(second));
     std::vector<u32> dying;
-    for (const auto& effect : bed.publisher().foresee(bed.plan({web, other})))
+    const bool before = to == "aaa";
+    const std::vector<model::Service> both = before ? std::vector{other, web} : std::vector{web, other};
+    const model::Plan plan = bed.plan(both);
+    CHECK(plan.steps.front().name == (before ? to : "web"));
+    for (const auto& effect : bed.publisher().foresee(plan))
       dying.insert(dying.end(), effect.dying.begin(), effect.dying.end());
     CHECK(dying == std::vector<u32>{gone});
-    bed.replace({web, other});
+    bed.replace(both);
     CHECK(bed.memory().backends[gone].in_use == 0);
     CHECK(bed.publisher().placed("web")->leaving.empty());
   }

@@ -3,6 +3,7 @@
 #include <map>
 #include <random>
 
+#include "control/table/rows.hpp"
 #include "tests/unit/flow_bed.hpp"
 
 namespace {
@@ -276,6 +277,22 @@ TEST_CASE("a smaller table keeps the flows that are remembered, and those of the
   CHECK(broken(bed, now) == 0);
 }
 
+TEST_CASE("of rows that are joined the living backend that most of them had keeps what nobody remembers") {
+  using table::joined, table::moving_row, table::pinned_row;
+  const auto all = [](u32) { return true; };
+  const std::vector<Row> rows{settled_row(7), settled_row(9), moving_row(8, 9), pinned_row(8)};
+  CHECK(joined(rows, all) == pinned_row(9));
+  CHECK(joined(rows, [](u32 id) { return id != 9; }) == pinned_row(7));
+  CHECK(joined(rows, [](u32) { return false; }) == pinned_row(7));
+  const std::vector<Row> alike{moving_row(8, 9), moving_row(8, 9)};
+  CHECK(joined(alike, all) == moving_row(8, 9));
+  std::vector<u32> losers;
+  CHECK(table::loses_flows(rows, 1, all, losers));
+  CHECK(losers == std::vector<u32>{7, 8});
+  CHECK_FALSE(table::loses_flows(alike, 1, all, losers));
+  CHECK_FALSE(table::loses_flows(rows, 8, all, losers));
+}
+
 TEST_CASE("a change of the hash keeps the flows that the flow table knows") {
   FlowBed bed;
   model::Service web = keeping(4);
@@ -284,6 +301,25 @@ TEST_CASE("a change of the hash keeps the flows that the flow table knows") {
   const auto at = begin(bed, 500);
   web.hash = HashOn::source;
   bed.replace({web});
+  CHECK(broken(bed, at) == 0);
+}
+
+TEST_CASE("a change of the hash keeps the flows of a drained backend, which moving rows have remembered") {
+  FlowBed bed;
+  model::Service web = keeping(4);
+  bed.replace({web});
+  const u32 drained = bed.id("web", "198.51.100.1:8080");
+  std::map<u32, u32> at;
+  for (u32 i = 0; i < 400; ++i)
+    if (bed.open(client(i)) == drained) at[i] = drained;
+  web.backends[0].admin = Admin::draining;
+  bed.replace({web});
+  CHECK(broken(bed, at) == 0);
+  web.hash = HashOn::source;
+  CHECK(bed.publisher().foresee(bed.plan({web})).front().losing.size() == 4);
+  bed.replace({web});
+  CHECK(broken(bed, at) == 0);
+  bed.live(5);
   CHECK(broken(bed, at) == 0);
 }
 
