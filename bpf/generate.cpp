@@ -52,20 +52,20 @@ struct Generator::State {
   std::unique_ptr<Hold> hold;
 };
 
-Outcome<std::unique_ptr<Generator>> Generator::load(const GenerateState& initial) {
+Outcome<std::unique_ptr<Generator>> Generator::load(const GenerateState& state) {
   libbpf_set_print(nullptr);
-  auto state = std::make_unique<State>();
-  state->skeleton.reset(generate_skeleton__open());
-  if (!state->skeleton) return failure("cannot open the generating program: {}", errno_text(errno));
-  if (const int error = generate_skeleton__load(state->skeleton.get()); error != 0)
+  auto loaded = std::make_unique<State>();
+  loaded->skeleton.reset(generate_skeleton__open());
+  if (!loaded->skeleton) return failure("cannot open the generating program: {}", errno_text(errno));
+  if (const int error = generate_skeleton__load(loaded->skeleton.get()); error != 0)
     return failure("the kernel refuses the generating program: {}; it takes root and Linux 6.1", errno_text(error));
-  auto memory = Mapped::map(bpf_map__fd(state->skeleton->maps.weir_state), sizeof(GenerateState), 1);
+  auto memory = Mapped::map(bpf_map__fd(loaded->skeleton->maps.weir_state), sizeof(GenerateState), 1);
   if (!memory) return tl::unexpected(memory.error());
-  state->memory = std::move(*memory);
-  state->memory.as<GenerateState>()[0] = initial;
-  state->frame.resize(initial.plan.frame_length);
-  state->hold = std::make_unique<Hold>(bpf_program__fd(state->skeleton->progs.weir_generate));
-  return std::unique_ptr<Generator>(new Generator(std::move(state)));
+  loaded->memory = std::move(*memory);
+  loaded->memory.as<GenerateState>()[0] = state;
+  loaded->frame.resize(state.plan.frame_length);
+  loaded->hold = std::make_unique<Hold>(bpf_program__fd(loaded->skeleton->progs.weir_generate));
+  return std::unique_ptr<Generator>(new Generator(std::move(loaded)));
 }
 
 Generator::Generator(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -25,8 +25,8 @@ struct Sent {
   [[nodiscard]] u64 all() const { return packets[0] + packets[1] + packets[2] + packets[3]; }
 };
 
-/// Sends the plan out of an interface of this network namespace with `workers` threads, each of its own flows.
+/// Sends the plan out of an interface of this network namespace with `count` threads, each of its own flows.
 /// Faults: internal.
-[[nodiscard]] Result<Sent> send(const bpf::GenerateState& plan, const Bounds& bounds, u32 ifindex, u32 workers);
+[[nodiscard]] Result<Sent> send(const bpf::GenerateState& plan, const Bounds& bounds, u32 ifindex, u32 count);
 
 }  // namespace weir::lbgen

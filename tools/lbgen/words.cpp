@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 
 #include "control/model/text.hpp"
 
@@ -47,16 +46,19 @@ Result<double> parse_seconds(const std::string& text) {
 }
 
 Result<MacBits> parse_mac(const std::string& text) {
-  std::array<unsigned, 6> byte{};
-  int end = 0;
-  const int read = std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
-                               &byte[4], &byte[5], &end);
-  if (read != 6 || static_cast<std::size_t>(end) != text.size())
-    return fail(Fault::invalid, "\"{}\" is not a MAC address: write it as 02:00:00:00:00:01", text);
-  if ((byte[0] & 1) != 0)
-    return fail(Fault::refused, "{} is a group address: a flood to it reaches every host of the network", text);
+  constexpr std::size_t length = 17, pair = 3;
   MacBits mac = 0;
-  for (u32 i = 0; i < 6; ++i) mac |= MacBits{byte[i]} << (8 * i);
+  bool good = text.size() == length;
+  for (std::size_t at = 0; good && at < length; at += pair) {
+    u8 byte = 0;
+    const char* const begin = text.data() + at;
+    const auto [stop, error] = std::from_chars(begin, begin + 2, byte, 16);
+    good = error == std::errc() && stop == begin + 2 && (at + 2 == length || text[at + 2] == ':');
+    mac |= MacBits{byte} << (8 * at / pair);
+  }
+  if (!good) return fail(Fault::invalid, "\"{}\" is not a MAC address: write it as 02:00:00:00:00:01", text);
+  if ((mac & 1) != 0)
+    return fail(Fault::refused, "{} is a group address: a flood to it reaches every host of the network", text);
   return mac;
 }
 
