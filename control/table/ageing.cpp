@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "control/model/text.hpp"
-#include "control/table/maglev.hpp"
+#include "control/table/race.hpp"
 #include "control/table/publisher.hpp"
 #include "control/table/rows.hpp"
 
