@@ -14,11 +14,12 @@ using nlohmann::json;
 
 constexpr double removed_kept = 600;  // seconds
 
-/// How long the drain has lasted when it is seen for the first time. Its start is kept in whole seconds: one that began
-/// within the last second begins now, and no other is made older than it is.
-double age_at_first_sight(const model::Drain& drain, u64 unix_time) {
-  return unix_time <= drain.started + 1 ? 0 : static_cast<double>(unix_time - drain.started - 1);
+/// How long a drain has lasted whose start nobody witnessed. It is kept in whole seconds, so this may be up to a second
+/// too much.
+double age_of(const model::Drain& drain, double unix_time) {
+  return std::max(unix_time - static_cast<double>(drain.started), 0.0);
 }
+constexpr double start_unit = 1;  // second
 
 const char* text_of(DrainState state) {
   switch (state) {
@@ -57,7 +58,8 @@ DrainState Drains::judge(const Tracked& tracked) {
   const double watched = tracked.swept - tracked.began;
   const model::Drain& drain = tracked.seen.drain;
   if (tracked.ended) return DrainState::deadline;
-  if (tracked.seen.remaining == 0 && (tracked.seen.complete || watched >= drain.watch)) return DrainState::drained;
+  if (tracked.seen.remaining == 0 && (tracked.seen.complete || watched - tracked.doubt >= drain.watch))
+    return DrainState::drained;
   return drain.deadline != 0 && watched >= drain.deadline ? DrainState::deadline : DrainState::watching;
 }
 
@@ -125,7 +127,8 @@ Drains::Actions Drains::step(const Moment& now, const std::vector<Draining>& dra
     Tracked& tracked = tracked_[{d.service, d.backend}];
     if (!(tracked.seen.drain == d.drain)) {
       tracked = Tracked{};
-      tracked.began = d.began ? *d.began : now.steady - age_at_first_sight(d.drain, now.unix_time);
+      tracked.began = d.began ? *d.began : now.steady - age_of(d.drain, now.unix_time);
+      tracked.doubt = d.began ? 0 : start_unit;
     }
     tracked.seen = d;
     tracked.swept = now.steady;
@@ -141,7 +144,8 @@ Progress Drains::progress(const Moment& now, const std::string& service, const s
   if (found != tracked_.end() && found->second.seen.drain == drain) return describe(now, found->second);
   Progress unseen;
   unseen.watch = drain.watch;
-  if (drain.deadline != 0) unseen.deadline_left = drain.deadline;
+  unseen.watched = age_of(drain, now.unix_time);
+  if (drain.deadline != 0) unseen.deadline_left = std::max(drain.deadline - unseen.watched, 0.0);
   return unseen;
 }
 

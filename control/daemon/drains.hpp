@@ -17,7 +17,7 @@ namespace weir::daemon {
 /// Both clocks at one moment, in seconds: one that never jumps, and Unix time, in which a drain's start is kept.
 struct Moment {
   double steady = 0;
-  u64 unix_time = 0;
+  double unix_time = 0;
 };
 
 /// watching: flows remain, or it is too early to say that none does. drained: none remains. deadline: it came first.
@@ -66,7 +66,7 @@ class Drains {
   /// forgotten, but for those that were to be removed: their end can still be asked for, for ten minutes.
   Actions step(const Moment& now, const std::vector<Draining>& draining);
 
-  /// As of the last step, with ages as of `now`. A drain that no step has seen yet has been watched for no time.
+  /// As of the last step, with ages as of `now`. A drain that no step has seen yet is being watched.
   [[nodiscard]] Progress progress(const Moment& now, const std::string& service, const std::string& backend,
                                   const model::Drain& drain) const;
 
@@ -80,6 +80,7 @@ class Drains {
   struct Tracked {
     Draining seen;
     double began = 0;  // steady clock
+    double doubt = 0;  // seconds by which it may have begun later
     double swept = 0;  // the same: the last step
     std::optional<double> last_packet;
     bool ended = false;

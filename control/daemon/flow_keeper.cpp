@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <utility>
 
 #include "control/daemon/conns.hpp"
@@ -20,7 +19,8 @@ void log(const std::string& line) { fmt::print(stderr, "lbd: {}\n", line); }
 
 Moment present() {
   using Seconds = std::chrono::duration<double>;
-  return {Seconds(std::chrono::steady_clock::now().time_since_epoch()).count(), static_cast<u64>(std::time(nullptr))};
+  return {Seconds(std::chrono::steady_clock::now().time_since_epoch()).count(),
+          Seconds(std::chrono::system_clock::now().time_since_epoch()).count()};
 }
 
 constexpr double tick_seconds = static_cast<double>(u64{1} << tick_shift) / 1e9;

@@ -15,7 +15,7 @@ constexpr u64 noon = 1'700'000'000;  // Unix time when the drains below begin
 const Drains::Name b1{"web", "b1"};
 
 /// So many seconds after the drain began; the steady clock has its own origin.
-Moment after(double seconds) { return {5000 + seconds, noon + static_cast<u64>(seconds)}; }
+Moment after(double seconds) { return {5000 + seconds, static_cast<double>(noon) + seconds}; }
 
 model::Drain terms(u32 deadline = 0, bool then_remove = false, bool force_after = false) {
   return {.started = noon, .deadline = deadline, .then_remove = then_remove, .force_after = force_after, .watch = 5};
@@ -25,11 +25,14 @@ model::Drain terms(u32 deadline = 0, bool then_remove = false, bool force_after 
 struct Bed {
   Drains drains{};
   model::Drain drain{};
+  bool witnessed = true;
+  double began = after(0).steady;
 
   Drains::Actions sweep(double at, u64 remaining, bool complete = false) {
     return drains.step(after(at), {{.service = "web",
                                     .backend = "b1",
                                     .drain = drain,
+                                    .began = witnessed ? std::optional<double>(began) : std::nullopt,
                                     .remaining = remaining,
                                     .complete = complete,
                                     .rows_open = 7,
@@ -189,6 +192,7 @@ TEST_CASE("undrain forgets a drain at any time, and what comes after it begins a
   CHECK_FALSE(bed.drains.waiting());
   CHECK_FALSE(bed.drains.removed(after(1000), b1));
   bed.drain.started = noon + 100;
+  bed.began = after(100).steady;
   CHECK(idle(bed.sweep(100, 2)));
   CHECK(bed.state(100) == DrainState::watching);
   CHECK(bed.progress(100).reset == 0);
@@ -202,17 +206,24 @@ TEST_CASE("other terms begin anew even where no sweep has seen the backend betwe
   REQUIRE(bed.state(61) == DrainState::deadline);
   bed.drain = terms(120);
   bed.drain.started = noon + 62;
+  bed.began = after(62).steady;
   CHECK(bed.state(62) == DrainState::watching);  // before any sweep
   CHECK(bed.progress(62).deadline_left == 120.0);
   bed.sweep(62, 2);
   CHECK(bed.progress(62).watched == 0);
 }
 
-TEST_CASE("a restart goes on with the drain's age, never making it older than it is") {
-  Bed bed{.drain = terms(60, false, true)};
+TEST_CASE("a restart goes on with the drain's age, and doubts the second that its start does not tell") {
+  Bed bed{.drain = terms(60, false, true), .witnessed = false};
+  CHECK(bed.progress(20).deadline_left == Approx(40));  // before any sweep
   CHECK(idle(bed.sweep(30, 2)));
-  CHECK(bed.progress(30).watched == Approx(29));
-  CHECK(bed.sweep(61, 2).end == std::vector{b1});
+  CHECK(bed.progress(30).watched == Approx(30));
+  CHECK(bed.sweep(60, 2).end == std::vector{b1});
+  Bed early{.drain = terms(), .witnessed = false};
+  early.sweep(5.5, 0);
+  CHECK(early.state(5.5) == DrainState::watching);
+  early.sweep(6, 0);
+  CHECK(early.state(6) == DrainState::drained);
 }
 
 TEST_CASE("a drain whose start was witnessed counts from there, not from the first sweep after it") {
@@ -223,22 +234,22 @@ TEST_CASE("a drain whose start was witnessed counts from there, not from the fir
 }
 
 TEST_CASE("a deadline that passed while nobody ran is kept at the first sweep") {
-  Bed forced{.drain = terms(60, false, true)};
+  Bed forced{.drain = terms(60, false, true), .witnessed = false};
   CHECK(forced.sweep(500, 2).end == std::vector{b1});
   CHECK(forced.state(500) == DrainState::deadline);
-  Bed gentle{.drain = terms(60, true)};
+  Bed gentle{.drain = terms(60, true), .witnessed = false};
   CHECK(idle(gentle.sweep(500, 2)));
   CHECK(gentle.state(500) == DrainState::deadline);
 }
 
 TEST_CASE("a drain that was proven in time stays so after a restart past its deadline, but removes nothing any more") {
-  Bed bed{.drain = terms(60, true)};
+  Bed bed{.drain = terms(60, true), .witnessed = false};
   CHECK(idle(bed.sweep(500, 0)));
   CHECK(bed.state(500) == DrainState::drained);
 }
 
 TEST_CASE("a Unix clock that stands before the drain's start makes it neither old nor negative") {
-  Bed bed{.drain = terms(60)};
+  Bed bed{.drain = terms(60), .witnessed = false};
   bed.drain.started = noon + 3600;
   bed.sweep(0, 1);
   CHECK(bed.progress(0).watched == 0);
