@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The real lbctl against a server of canned answers. Usage: LBCTL=path/to/lbctl lbctl_test.py"""
+"""The real lbctl against a server of canned answers. Usage: LBCTL=path/to/lbctl lbctl_test.py
+
+Long because each verb has its request, its print and its failures.
+"""
 import json
 import os
 import socket
@@ -8,7 +11,7 @@ import subprocess
 import tempfile
 import unittest
 
-from fake_lbd import FakeLbd, SERVICE, STATUS, error
+from fake_lbd import EFFECT, FLOW, FLOW6, FakeLbd, SERVICE, STATUS, error
 
 LBCTL = os.environ.get("LBCTL", "lbctl")
 
@@ -68,6 +71,17 @@ class LbctlTest(unittest.TestCase):
                 ("backend set web/b1 --weight 1.5", "PATCH", b1, {"weight": 1.5}),
                 ("backend set web/b1 --weight abc", "PATCH", b1, {"weight": "abc"}),
                 ("backend drain web/b1", "PATCH", b1, {"admin": "draining"}),
+                ("backend drain web/b1 --deadline 10m --then remove --force-after --watch 7s", "PATCH", b1,
+                 {"admin": "draining", "drain": {"deadline_seconds": 600, "then": "remove", "force_after": True,
+                                                 "watch_seconds": 7}}),
+                ("backend drain web/b1 --deadline 90", "PATCH", b1,
+                 {"admin": "draining", "drain": {"deadline_seconds": 90}}),
+                ("backend drain web/b1 --wait --dry-run", "PATCH", b1 + "?dry-run=true", {"admin": "draining"}),
+                ("service set web --track all --on-remove reset --settle 10m --idle 1h30m --idle-closing 5", "PATCH",
+                 web, {"track": "all", "on_remove": "reset", "settle_seconds": 600, "idle_seconds": 5400,
+                       "idle_closing_seconds": 5}),
+                ("service add web --vip tcp:203.0.113.10:80 --mode nat --track some --idle 2s", "PUT", web,
+                 {"vip": "tcp:203.0.113.10:80", "mode": "nat", "track": "some", "idle_seconds": 2}),
                 ("backend undrain web/b1", "PATCH", b1, {"admin": "active"}),
                 ("backend maint web/b1", "PATCH", b1, {"admin": "maint"}),
                 ("backend del web/b1 --force", "DELETE", b1 + "?force=true", None),
@@ -159,7 +173,12 @@ class LbctlTest(unittest.TestCase):
                       "service set web", "service show", "service list -o yaml", "service list extra",
                       "backend set web/b1", "backend set web --weight 1", "backend drain web", "backend drain /b1",
                       "backend drain web/", "backend drain a/b/c", "backend add web", "trace tcp",
-                      "trace tcp 1.2.3.4:5", "apply", "status --frob", "--timeout 0 status", "backend list --dry-run",
+                      "trace tcp 1.2.3.4:5", "apply", "diff", "conn", "conn kill", "conn find tcp 1.2.3.4:5",
+                      "conn find icmp 1.2.3.4:5 1.2.3.4:5", "conn list --backend b1", "conn list --protocol icmp",
+                      "backend drain web/b1 --force-after", "backend drain web/b1 --deadline 10x",
+                      "backend drain web/b1 --then stop", "backend wait web/b1", "backend wait web/b1 --for ever",
+                      "backend wait web/b1 --for drained --timeout soon", "service set web --idle 1h1h",
+                      "status --frob", "--timeout 0 status", "backend list --dry-run",
                       "status status"]:
             code, out, err = self.run_lbctl(*words.split())
             self.assertEqual((code, out), (2, ""), words)
@@ -175,9 +194,10 @@ class LbctlTest(unittest.TestCase):
 
     def test_help_of_every_verb_has_an_example(self):
         verbs = {"service": ["add", "set", "del", "list", "show"],
-                 "backend": ["add", "set", "drain", "undrain", "maint", "del", "list"]}
+                 "backend": ["add", "set", "drain", "wait", "undrain", "maint", "del", "list"],
+                 "conn": ["list", "count", "find", "kill"]}
         lines = [[noun, verb] for noun, list_ in verbs.items() for verb in list_]
-        for words in lines + [["status"], ["version"], ["stats"], ["detach"], ["export"], ["apply"], ["trace"]]:
+        for words in lines + [["status"], ["version"], ["stats"], ["detach"], ["export"], ["apply"], ["diff"], ["trace"]]:
             code, out, err = self.run_lbctl(*words, "--help")
             self.assertEqual((code, err), (0, ""), words)
             self.assertIn("Example:\n  lbctl " + " ".join(words), out)
@@ -199,7 +219,9 @@ class LbctlTest(unittest.TestCase):
         code, out, _ = self.run_lbctl("service", "show", "web")
         self.assertEqual((code, out), (0, (
             "NAME  VIP                  MODE  HASH    BACKENDS   ROWS   MTU   MSS  PACKETS  BYTES  CONNS\n"
-            "web   tcp:203.0.113.10:80  nat   5tuple         2  65536  1480  1400       13   3500      4\n\n")
+            "web   tcp:203.0.113.10:80  nat   5tuple         2  65536  1480  1400       13   3500      4\n\n"
+            "TRACK    ON-REMOVE  SETTLE   IDLE  IDLE-CLOSING\n"
+            "changes  keep          15m  1h30m            1m\n\n")
             + BACKEND_LIST))
         self.lbd.next_answer = (200, {**SERVICE, "mtu": None, "effective_mss": None, "backends": []})
         line = self.run_lbctl("service", "show", "web", "--no-headers")[1].splitlines()[0]
@@ -247,6 +269,115 @@ class LbctlTest(unittest.TestCase):
                                                "through l1 to 02:00:00:00:00:04")
         self.assertEqual(self.asked()[1], "/v1/trace?protocol=tcp&source=%5B2001%3Adb8%3A%3A2%5D%3A9"
                                           "&destination=%5B2001%3Adb8%3A%3A1%5D%3A80&syn=true")
+
+    def test_status_and_stats_tell_of_remembered_flows(self):
+        self.assertIn("12431 of 1048576 flow entries, 7 of 65536 embryos, 144 rows moving, 3 pinned\n",
+                      self.run_lbctl("status")[1])
+        lines = [line.split() for line in self.run_lbctl("stats")[1].splitlines()]
+        self.assertIn(["SERVICE", "REMEMBERED", "RESELECTED", "EVICTED-EMBRYO", "EVICTED-ESTABLISHED", "EVICTED-UDP",
+                       "MISROUTED", "RESET"], lines)
+        self.assertIn(["web", "1", "2", "3", "4", "5", "6", "7"], lines)
+
+    def test_a_dry_run_prints_its_effects_after_what_would_change(self):
+        self.lbd.next_answer = (200, {"changed": True, "lines": ["web/b3 added"], "effects": [EFFECT, {
+            **EFFECT, "service": "dns", "rows_moved": 65536, "share": 1, "flows_affected": 5, "complete": False}]})
+        expected = ("web/b3 added\n"
+                    "web: moves 0.22 % of rows (144 of 65536), affects 0 of 12431 known flows\n"
+                    "dns: moves 100.00 % of rows (65536 of 65536), affects 5 of 12431 known flows, and may affect "
+                    "flows that are not remembered\n")
+        self.assertEqual(self.run_lbctl("backend", "del", "web/b3", "--dry-run"), (0, expected, ""))
+        self.lbd.asked.clear()
+        self.assertEqual(self.run_lbctl("diff", "-f", "-", stdin=b"# x\n"), (0, expected, ""))
+        self.assertEqual(self.asked(), ("POST", "/v1/diff?file=stdin", "# x\n"))
+        document = json.loads(self.run_lbctl("diff", "-f", "-", "-o", "json", stdin=b"")[1])
+        self.assertEqual(document["effects"][0], EFFECT)
+
+    def test_a_drain_that_is_waited_for_shows_what_remains_and_ends_when_nothing_does(self):
+        self.lbd.drains = [{}, {"remaining": 1, "watched_seconds": 2.5}, {"remaining": 1},
+                           {"remaining": 0, "state": "drained", "watched_seconds": 5.1, "last_packet_seconds": 3.2}]
+        code, out, err = self.run_lbctl("backend", "drain", "web/b1", "--wait")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(out, (
+            "web/b1 weight 100 -> 50\n"
+            "web/b1: 2 flows remain, watched 2s, last packet of an old flow 0s ago\n"
+            "web/b1: 1 flow remains, watched 2s, last packet of an old flow 0s ago\n"
+            "web/b1: drained, watched 5s, last packet of an old flow 3s ago\n"
+            "flows that were silent since the drain began are not in the count; with track \"all\" every one is\n"))
+        self.assertEqual([asked[:2] for asked in self.lbd.asked][1:],
+                         [("GET", "/v1/services/web/backends/b1/drain")] * 4)
+
+    def test_a_complete_count_says_no_more_than_drained(self):
+        self.lbd.drains = [{"state": "drained", "remaining": 0, "complete": True, "last_packet_seconds": None}]
+        self.assertEqual(self.run_lbctl("backend", "wait", "web/b1", "--for", "drained"),
+                         (0, "web/b1: drained, watched 2s, no packet of an old flow seen\n", ""))
+
+    def test_a_drain_that_meets_its_deadline_is_exit_3_and_tells_what_became_of_the_rest(self):
+        self.lbd.drains = [{"deadline_seconds_left": 0.4}, {"state": "deadline", "remaining": 0, "reset": 2}]
+        code, out, err = self.run_lbctl("backend", "drain", "web/b1", "--wait", "--deadline", "2s", "--force-after")
+        self.assertEqual((code, err), (3, "lbctl: web/b1: the deadline has come, 2 flows reset\n"))
+        self.assertIn("2 flows remain, watched 2s, last packet of an old flow 0s ago, deadline in 0s\n", out)
+        self.lbd.drains = [{"state": "deadline", "remaining": 1}]
+        self.assertEqual(self.run_lbctl("backend", "wait", "web/b1", "--for", "drained"),
+                         (3, "", "lbctl: web/b1: the deadline has come, 1 flow left\n"))
+
+    def test_waiting_ends_with_its_own_timeout_or_when_the_drain_is_taken_back(self):
+        self.lbd.drains = [{}]
+        code, out, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained", "--timeout", "1s")
+        self.assertEqual((code, err), (3, "lbctl: web/b1: not drained within 1 s, 2 flows left\n"))
+        self.assertEqual(out.count("\n"), 1)
+        self.lbd.drains = [{}, {"state": "none"}]
+        code, _, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained")
+        self.assertEqual((code, err), (1, "lbctl: web/b1 is no longer being drained\n"))
+        self.lbd.drains = [{"state": "none"}]
+        code, _, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained")
+        self.assertEqual((code, err), (1, "lbctl: web/b1 is not being drained; `lbctl backend drain` does it\n"))
+        self.lbd.drains = []
+        self.assertEqual(self.run_lbctl("backend", "wait", "web/b9", "--for", "drained")[0], 1)
+
+    def test_conn_list_prints_flows_as_they_come_also_where_a_line_is_cut_in_two(self):
+        code, out, err = self.run_lbctl("conn", "list", "--service", "web", "--backend", "web/b1", "--source",
+                                        "192.0.2.1", "--destination", "203.0.113.10:80", "--protocol", "tcp")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(out, (
+            "BACKEND               PROTO  SOURCE                 DESTINATION            STATE          IDLE     ROW\n"
+            "web/b1                tcp    192.0.2.1:40000        203.0.113.10:80        established      3s      77\n"
+            "web/b2                tcp    [2001:db8::2]:9        203.0.113.10:80        new              0s   65535\n"))
+        self.assertEqual(self.asked()[:2], ("GET", "/v1/conns?service=web&backend=web%2Fb1&source=192.0.2.1"
+                                                   "&destination=203.0.113.10%3A80&protocol=tcp"))
+        self.assertEqual(len(self.run_lbctl("conn", "list", "--no-headers")[1].splitlines()), 2)
+        lines = self.run_lbctl("conn", "list", "-o", "json")[1].splitlines()
+        self.assertEqual([json.loads(line) for line in lines], [FLOW, FLOW6])
+        self.lbd.next_answer = (200, [])
+        self.assertTrue(self.run_lbctl("conn", "list")[1].startswith("BACKEND"))
+        self.assertEqual(self.run_lbctl("conn", "list", "-o", "json"), (0, "", ""))
+
+    def test_a_list_of_any_length_is_printed_whole(self):
+        line = json.dumps(FLOW) + "\n"
+        self.lbd.next_answer = (200, [line * 1000] * 20)
+        self.assertEqual(len(self.run_lbctl("conn", "list", "-o", "json")[1]), 20000 * len(line))
+        self.lbd.next_answer = (200, [line, None])
+        code, out, err = self.run_lbctl("conn", "list", "-o", "json")
+        self.assertEqual((code, out), (4, line))
+        self.assertIn("closed the connection", err)
+        self.lbd.next_answer = (404, error("not_found", "there is no service"))
+        self.assertEqual(self.run_lbctl("conn", "list"), (1, "", "lbctl: there is no service\n"))
+
+    def test_conn_count_find_and_kill(self):
+        self.assertEqual(self.run_lbctl("conn", "count", "--service", "web"),
+                         (0, "BACKEND  FLOWS\nweb/b1       9\nweb/b2       3\ntotal       12\n", ""))
+        self.assertEqual(self.asked()[1], "/v1/conns/count?service=web")
+        code, out, _ = self.run_lbctl("conn", "find", "tcp", "192.0.2.1:40000", "203.0.113.10:80", "--no-headers")
+        self.assertEqual((code, out.split()[0]), (0, "web/b1"))
+        self.assertEqual(self.asked()[1], "/v1/conns?source=192.0.2.1%3A40000&destination=203.0.113.10%3A80"
+                                          "&protocol=tcp")
+        self.lbd.next_answer = (200, [])
+        code, out, err = self.run_lbctl("conn", "find", "tcp", "192.0.2.1:40000", "203.0.113.10:80")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("remembers no such flow", err)
+        self.lbd.next_answer = None
+        self.lbd.asked.clear()
+        self.assertEqual(self.run_lbctl("conn", "kill", "--backend", "web/b1"), (0, "3 flows killed\n", ""))
+        self.assertEqual(self.asked()[:2], ("POST", "/v1/conns/kill?backend=web%2Fb1"))
 
     def test_apply_sends_the_file_and_its_name(self):
         path = os.path.join(self.directory, "my lb.toml")

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
 #include <memory>
+#include <optional>
 
+#include "tools/lbctl/drain.hpp"
 #include "tools/lbctl/table.hpp"
 #include "tools/lbctl/verbs.hpp"
 
@@ -13,6 +16,8 @@ using nlohmann::json;
 struct Options {
   std::string service, address, name, weight;
   std::string object;  ///< SERVICE/NAME
+  std::string deadline, then, watch, timeout, condition;
+  bool wait = false, force_after = false;
   Safety safety;
   Form form;
 };
@@ -25,27 +30,14 @@ std::string next_hop(const json& backend) {
   return state == "resolved" ? cell(hop, "interface") + "/" + cell(hop, "mac") : state;
 }
 
-std::string backend_path(const std::string& service, const std::string& name) {
+std::string path_in(const std::string& service, const std::string& name) {
   return service_path(service) + "/backends/" + percent_encoded(name);
-}
-
-std::string object_fault(const std::string& object) {
-  const std::size_t slash = object.find('/');
-  if (slash != std::string::npos && slash > 0 && slash + 1 < object.size() &&
-      object.find('/', slash + 1) == std::string::npos)
-    return "";
-  return fmt::format("\"{}\" does not name a backend; write SERVICE/NAME, for example web/b1", object);
-}
-
-std::string object_path(const std::string& object) {
-  const std::size_t slash = object.find('/');
-  return backend_path(object.substr(0, slash), object.substr(slash + 1));
 }
 
 CLI::App* verb_on_one(CLI::App& noun, const Shared& o, const std::string& verb, const std::string& what,
                       const std::string& example) {
   CLI::App* app = add_verb(noun, verb, what, example);
-  app->add_option("SERVICE/NAME", o->object, "The backend, for example web/b1")->required()->check(object_fault);
+  app->add_option("SERVICE/NAME", o->object, "The backend, for example web/b1")->required()->check(backend_fault);
   add_safety(*app, o->safety);
   return app;
 }
@@ -55,7 +47,51 @@ void add_admin_verb(CLI::App& noun, const Shared& o, Action& action, const std::
   CLI::App* app = verb_on_one(noun, o, verb, what, "lbctl backend " + verb + " web/b1");
   app->callback([o, &action, admin] {
     action = [o, admin](const Client& lbd) {
-      return lbd.change("PATCH", object_path(o->object) + o->safety.query_string(), {{"admin", admin}});
+      return lbd.change("PATCH", backend_path(o->object) + o->safety.query_string(), {{"admin", admin}});
+    };
+  });
+}
+
+Outcome<std::string> drain(const Client& lbd, const Options& o) {
+  json terms = json::object();
+  if (!o.deadline.empty()) terms["deadline_seconds"] = seconds(o.deadline);
+  if (!o.then.empty()) terms["then"] = o.then;
+  if (o.force_after) terms["force_after"] = true;
+  if (!o.watch.empty()) terms["watch_seconds"] = seconds(o.watch);
+  json body = {{"admin", "draining"}};
+  if (!terms.empty()) body["drain"] = std::move(terms);
+  auto changed = lbd.change("PATCH", backend_path(o.object) + o.safety.query_string(), body);
+  if (!changed || !o.wait || o.safety.dry_run) return changed;
+  std::fwrite(changed->data(), 1, changed->size(), stdout);
+  return wait_drained(lbd, o.object, {});
+}
+
+void add_drain_verbs(CLI::App& noun, const Shared& o, Action& action) {
+  CLI::App* app = verb_on_one(noun, o, "drain", "Send a backend no new flows, and let it finish those it has",
+                              "lbctl backend drain web/b1 --wait --deadline 10m --then remove");
+  app->add_flag("--wait", o->wait, "Show the remaining flows; exit code 0 when none is left, 3 at the deadline");
+  app->add_option("--deadline", o->deadline, "End the drain after this time, for example 10m")->check(duration_fault);
+  app->add_option("--then", o->then, "remove: delete the backend once it is drained")->check(CLI::IsMember({"remove"}));
+  app->add_flag("--force-after", o->force_after, "At the deadline, reset the flows that remain");
+  app->add_option("--watch", o->watch,
+                  "How long to watch before no remaining flow means drained, where not every flow is remembered: 5s")
+      ->check(duration_fault);
+  app->callback([o, &action] {
+    if (o->force_after && o->deadline.empty()) throw CLI::RequiredError("--deadline, which --force-after needs,");
+    action = [o](const Client& lbd) { return drain(lbd, *o); };
+  });
+
+  CLI::App* wait = add_verb(noun, "wait", "Wait until a backend is drained; exit code 3 when it is not in time",
+                            "lbctl backend wait web/b1 --for drained --timeout 5m");
+  wait->add_option("SERVICE/NAME", o->object, "The backend, for example web/b1")->required()->check(backend_fault);
+  wait->add_option("--for", o->condition, "drained")->required()->check(CLI::IsMember({"drained"}));
+  wait->add_option("--timeout", o->timeout, "How long to wait, for example 5m; without end if absent")
+      ->check(duration_fault);
+  wait->callback([o, &action] {
+    action = [o](const Client& lbd) {
+      std::optional<std::chrono::seconds> patience;
+      if (!o->timeout.empty()) patience = std::chrono::seconds(seconds(o->timeout));
+      return wait_drained(lbd, o->object, patience);
     };
   });
 }
@@ -105,8 +141,7 @@ void add_backend_verbs(CLI::App& app, Action& action) {
     action = [o](const Client& lbd) {
       json body = {{"address", o->address}};
       if (!o->weight.empty()) body["weight"] = as_number(o->weight);
-      return lbd.change("PUT", backend_path(o->service, o->name.empty() ? "-" : o->name) + o->safety.query_string(),
-                        body);
+      return lbd.change("PUT", path_in(o->service, o->name.empty() ? "-" : o->name) + o->safety.query_string(), body);
     };
   });
 
@@ -114,17 +149,20 @@ void add_backend_verbs(CLI::App& app, Action& action) {
   set->add_option("--weight", o->weight, "Its share of new flows relative to the others: 0..65535")->required();
   set->callback([o, &action] {
     action = [o](const Client& lbd) {
-      return lbd.change("PATCH", object_path(o->object) + o->safety.query_string(), {{"weight", as_number(o->weight)}});
+      return lbd.change("PATCH", backend_path(o->object) + o->safety.query_string(),
+                        {{"weight", as_number(o->weight)}});
     };
   });
 
-  add_admin_verb(*noun, o, action, "drain", "draining", "Send a backend no new flows");
+  add_drain_verbs(*noun, o, action);
   add_admin_verb(*noun, o, action, "undrain", "active", "Use a backend again after drain or maint");
-  add_admin_verb(*noun, o, action, "maint", "maint", "Give a backend no new flows, as drain does");
+  add_admin_verb(*noun, o, action, "maint", "maint", "Give a backend no flows at all: those it has pick another one");
 
   CLI::App* del = verb_on_one(*noun, o, "del", "Delete a backend", "lbctl backend del web/b1");
   del->callback([o, &action] {
-    action = [o](const Client& lbd) { return lbd.change("DELETE", object_path(o->object) + o->safety.query_string()); };
+    action = [o](const Client& lbd) {
+      return lbd.change("DELETE", backend_path(o->object) + o->safety.query_string());
+    };
   });
 
   CLI::App* list = add_verb(*noun, "list", "The backends of one service, or of all",

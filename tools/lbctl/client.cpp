@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/lbctl/client.hpp"
 
-#include "tools/lbctl/transport.hpp"
+#include "tools/lbctl/effects.hpp"
 
 namespace weir::lbctl {
 
@@ -49,12 +49,29 @@ Outcome<std::string> Client::call(std::string_view method, const std::string& ta
   return std::move(answer->body);
 }
 
-Outcome<json> Client::get(const std::string& target) const {
-  const Outcome<std::string> body = call("GET", target);
-  if (!body) return tl::unexpected(body.error());
-  json document = json::parse(*body, nullptr, false);
+Outcome<json> Client::document(std::string_view method, const std::string& target, const std::string& body) const {
+  const Outcome<std::string> answer = call(method, target, body);
+  if (!answer) return tl::unexpected(answer.error());
+  json document = json::parse(*answer, nullptr, false);
   if (document.is_discarded()) return fail(Exit::failed, "unexpected answer from {}: not JSON", socket_);
   return document;
+}
+
+Outcome<json> Client::get(const std::string& target) const { return document("GET", target, ""); }
+Outcome<json> Client::post(const std::string& target, const std::string& body) const {
+  return document("POST", target, body);
+}
+
+Outcome<> Client::stream(const std::string& target, const Sink& sink) const {
+  bool taken = true;
+  const Outcome<HttpAnswer> answer = exchange(socket_, timeout_, "GET", target, "", [&](std::string_view bytes) {
+    taken = sink(bytes);
+    return taken;
+  });
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->status != 200) return tl::unexpected(refusal(*answer, socket_));
+  if (!taken) return fail(Exit::failed, "standard output cannot be written");
+  return {};
 }
 
 Outcome<std::string> Client::change(std::string_view method, const std::string& target, const json& body) const {
@@ -70,7 +87,8 @@ Outcome<std::string> Client::change_text(std::string_view method, const std::str
     return fail(Exit::failed, "unexpected answer from {}: no lines", socket_);
   std::string out;
   for (const json& line : document["lines"]) out += line.get<std::string>() + '\n';
-  return out.empty() ? "no change\n" : out;
+  if (out.empty()) out = "no change\n";
+  return out + effects_text(document);
 }
 
 }  // namespace weir::lbctl

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "tools/lbctl/outcome.hpp"
+#include "tools/lbctl/transport.hpp"
 
 namespace weir::lbctl {
 
@@ -27,13 +28,19 @@ class Client {
   [[nodiscard]] Outcome<std::string> call(std::string_view method, const std::string& target,
                                           const std::string& body = "") const;
   [[nodiscard]] Outcome<nlohmann::json> get(const std::string& target) const;
-  /// A mutation: what changed, one line per object, or "no change".
+  [[nodiscard]] Outcome<nlohmann::json> post(const std::string& target, const std::string& body = "") const;
+  /// Hands the body of a 200 answer to `sink` as it comes. Failed when `sink` takes no more.
+  [[nodiscard]] Outcome<> stream(const std::string& target, const Sink& sink) const;
+  /// A mutation: what changed, one line per object, or "no change"; for a dry run also what it would do to flows.
   [[nodiscard]] Outcome<std::string> change(std::string_view method, const std::string& target,
                                             const nlohmann::json& body = {}) const;
   [[nodiscard]] Outcome<std::string> change_text(std::string_view method, const std::string& target,
                                                  const std::string& body) const;
 
  private:
+  [[nodiscard]] Outcome<nlohmann::json> document(std::string_view method, const std::string& target,
+                                                 const std::string& body) const;
+
   std::string socket_;
   std::chrono::seconds timeout_;
 };

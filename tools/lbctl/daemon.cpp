@@ -26,6 +26,11 @@ std::string status_text(const json& status) {
       cell(status, "version"), cell(status, "pid"), cell(status, "uptime_seconds"), cell(status, "config_file"),
       cell(status, "generation"), cell(status, "services"), cell(status, "backends"), cell(status, "rows_used"),
       cell(status, "rows_limit"));
+  if (const auto flows = status.find("flows"); flows != status.end())
+    out.insert(out.size() - 1,
+               fmt::format("{} of {} flow entries, {} of {} embryos, {} rows moving, {} pinned\n",
+                           cell(*flows, "entries"), cell(*flows, "capacity"), cell(*flows, "embryos"),
+                           cell(*flows, "embryo_capacity"), cell(*flows, "rows_moving"), cell(*flows, "rows_pinned")));
   Table interfaces{{"INTERFACE"}, {"INDEX", Align::right}, {"ATTACHED"}, {"MAC"}, {"UP"}};
   for (const json& i : status.value("interfaces", json::array()))
     interfaces.add({cell(i, "name"), cell(i, "ifindex"), cell(i, "attached"), cell(i, "mac"), yes_no(i, "up")});
@@ -50,13 +55,26 @@ std::string stats_text(const json& stats, bool all) {
     services.add({cell(s, "name"), cell(s, "packets"), cell(s, "bytes"), cell(s, "return_packets"),
                   cell(s, "return_bytes"), cell(s, "connections")});
 
+  Table flows{{"SERVICE"},
+              {"REMEMBERED", right},
+              {"RESELECTED", right},
+              {"EVICTED-EMBRYO", right},
+              {"EVICTED-ESTABLISHED", right},
+              {"EVICTED-UDP", right},
+              {"MISROUTED", right},
+              {"RESET", right}};
+  for (const json& s : stats.value("services", json::array()))
+    flows.add({cell(s, "name"), cell(s, "flows_remembered"), cell(s, "flows_reselected"),
+               cell(s, "flows_evicted_embryo"), cell(s, "flows_evicted_established"), cell(s, "flows_evicted_udp"),
+               cell(s, "flows_misrouted"), cell(s, "flows_reset")});
+
   Table backends{
       {"BACKEND"},     {"PACKETS", right}, {"BYTES", right}, {"RETURN-PACKETS", right}, {"RETURN-BYTES", right},
       {"CONNS", right}};
   for (const json& b : stats.value("backends", json::array()))
     backends.add({cell(b, "service") + "/" + cell(b, "name"), cell(b, "packets"), cell(b, "bytes"),
                   cell(b, "return_packets"), cell(b, "return_bytes"), cell(b, "connections")});
-  return verdicts.text() + "\n" + services.text() + "\n" + backends.text();
+  return verdicts.text() + "\n" + services.text() + "\n" + flows.text() + "\n" + backends.text();
 }
 
 Outcome<std::string> show_version(const Client& lbd) {
@@ -87,6 +105,14 @@ Outcome<std::string> apply(const Client& lbd, const Options& o) {
                                               {"force", o.safety.force ? "true" : ""},
                                               {"dry-run", o.safety.dry_run ? "true" : ""}}),
                          *text);
+}
+
+Outcome<std::string> diff(const Client& lbd, const Options& o) {
+  const Outcome<std::string> text = read_file(o.file);
+  if (!text) return text;
+  const std::string target = "/v1/diff" + query({{"file", o.file == "-" ? "stdin" : o.file}});
+  if (!o.form.json()) return lbd.change_text("POST", target, *text);
+  return lbd.post(target, *text).map(pretty);
 }
 
 }  // namespace
@@ -121,6 +147,12 @@ void add_daemon_verbs(CLI::App& app, Action& action) {
   apply_verb->add_option("-f,--file", o->file, "TOML file; - for standard input")->required();
   add_safety(*apply_verb, o->safety);
   apply_verb->callback([o, &action] { action = [o](const Client& lbd) { return apply(lbd, *o); }; });
+
+  CLI::App* diff_verb = add_verb(app, "diff", "What a configuration file would change, and what that would do to flows",
+                                 "lbctl diff -f lb.toml");
+  diff_verb->add_option("-f,--file", o->file, "TOML file; - for standard input")->required();
+  add_output(*diff_verb, o->form);
+  diff_verb->callback([o, &action] { action = [o](const Client& lbd) { return diff(lbd, *o); }; });
 
   CLI::App* export_verb =
       add_verb(app, "export", "The running configuration as a file that apply takes", "lbctl export > lb.toml");

@@ -41,10 +41,12 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1U, 86400U))
       ->capture_default_str();
   app.footer(
-      "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 lbd is not reachable, 5 refused (--force overrides).\n"
+      "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out or deadline, 4 lbd is not reachable, 5 refused (--force "
+      "overrides).\n"
       "Example:\n  lbctl backend drain web/b1\n");
   add_service_verbs(app, action);
   add_backend_verbs(app, action);
+  add_conn_verbs(app, action);
   add_trace_verb(app, action);
   add_daemon_verbs(app, action);
 

@@ -14,7 +14,7 @@ enum class Exit : int {
   ok = 0,
   failed = 1,
   usage = 2,
-  timed_out = 3,    ///< no answer within --timeout
+  timed_out = 3,    ///< no answer within --timeout, or what was waited for did not come in time
   unreachable = 4,  ///< no daemon on the socket
   refused = 5,      ///< a safety rule forbids it; --force overrides
 };

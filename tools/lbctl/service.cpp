@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memory>
 
+#include "control/model/text.hpp"
 #include "tools/lbctl/table.hpp"
 #include "tools/lbctl/verbs.hpp"
 
@@ -12,6 +13,7 @@ using nlohmann::json;
 
 struct Options {
   std::string name, vip, mode, hash, rows, mss;
+  std::string track, on_remove, settle, idle, idle_closing;
   Safety safety;
   Form form;
 };
@@ -34,6 +36,19 @@ std::string one_service_table(const json& service, bool headers) {
              std::to_string(backends.size()), cell(service, "rows"), cell(service, "mtu"),
              cell(service, "effective_mss"), sum(backends, "packets"), sum(backends, "bytes"),
              sum(backends, "connections")});
+  return table.text(headers);
+}
+
+/// How a service treats its flows.
+std::string flows_table(const json& service, bool headers) {
+  using enum Align;
+  const auto duration = [&service](const char* field) {
+    const auto value = service.find(field);
+    return value == service.end() ? "" : model::duration_text(value->get<unsigned long long>());
+  };
+  Table table{{"TRACK"}, {"ON-REMOVE"}, {"SETTLE", right}, {"IDLE", right}, {"IDLE-CLOSING", right}};
+  table.add({cell(service, "track"), cell(service, "on_remove"), duration("settle_seconds"), duration("idle_seconds"),
+             duration("idle_closing_seconds")});
   return table.text(headers);
 }
 
@@ -60,6 +75,15 @@ void add_tuning(CLI::App& verb, Options& options) {
   verb.add_option("--hash", options.hash, "What picks the backend: 5tuple, or source (client address)");
   verb.add_option("--rows", options.rows, "Rows of the forwarding table: a power of two");
   verb.add_option("--mss", options.mss, "Greatest MSS that a SYN may announce: 536..65495, or 0 to leave it alone");
+  verb.add_option("--track", options.track,
+                  "Flows to remember: changes (those of rows that change), or all, which makes every count complete");
+  verb.add_option("--on-remove", options.on_remove, "A removed backend's flows: keep them, rehash or reset");
+  verb.add_option("--settle", options.settle, "How long a changed row keeps its old flows, for example 15m")
+      ->check(duration_fault);
+  verb.add_option("--idle", options.idle, "Silence after which a remembered flow has ended, for example 3h")
+      ->check(duration_fault);
+  verb.add_option("--idle-closing", options.idle_closing, "The same after the first FIN or RST, for example 60s")
+      ->check(duration_fault);
 }
 
 json tuning(const Options& options) {
@@ -67,6 +91,11 @@ json tuning(const Options& options) {
   if (!options.hash.empty()) body["hash"] = options.hash;
   if (!options.rows.empty()) body["rows"] = as_number(options.rows);
   if (!options.mss.empty()) body["mss"] = as_number(options.mss);
+  if (!options.track.empty()) body["track"] = options.track;
+  if (!options.on_remove.empty()) body["on_remove"] = options.on_remove;
+  if (!options.settle.empty()) body["settle_seconds"] = seconds(options.settle);
+  if (!options.idle.empty()) body["idle_seconds"] = seconds(options.idle);
+  if (!options.idle_closing.empty()) body["idle_closing_seconds"] = seconds(options.idle_closing);
   return body;
 }
 
@@ -98,7 +127,8 @@ void add_service_verbs(CLI::App& app, Action& action) {
   add_tuning(*set, *o);
   add_safety(*set, o->safety);
   set->callback([o, &action] {
-    if (o->hash.empty() && o->rows.empty() && o->mss.empty()) throw CLI::RequiredError("--hash, --rows or --mss");
+    if (tuning(*o).empty())
+      throw CLI::RequiredError("--hash, --rows, --mss, --track, --on-remove, --settle, --idle or --idle-closing");
     action = [o](const Client& lbd) {
       return lbd.change("PATCH", service_path(o->name) + o->safety.query_string(), tuning(*o));
     };
@@ -127,7 +157,9 @@ void add_service_verbs(CLI::App& app, Action& action) {
       return lbd.get(service_path(o->name)).map([&](const json& service) {
         if (o->form.json()) return pretty(service);
         const json one = json::array({service});
-        return one_service_table(service, !o->form.no_headers) + "\n" + backend_table(one, !o->form.no_headers);
+        const bool headers = !o->form.no_headers;
+        return one_service_table(service, headers) + "\n" + flows_table(service, headers) + "\n" +
+               backend_table(one, headers);
       });
     };
   });

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <utility>  // Boost 1.74's asio/awaitable.hpp uses std::exchange without including it
+#include <vector>
 
 namespace weir::lbctl {
 
@@ -48,16 +49,31 @@ class Connection {
     return failure(error);
   }
 
-  Outcome<HttpAnswer> send(const http::request<http::string_body>& request) {
+  Outcome<HttpAnswer> send(const http::request<http::string_body>& request, const Sink& sink) {
     const error_code write_error = run([&](auto done) { http::async_write(stream_, request, done); });
     if (write_error == beast::error::timeout) return failure(write_error);
     // A write can fail because lbd has already refused the request; its answer says why.
     beast::flat_buffer buffer;
-    http::response_parser<http::string_body> parser;
+    http::response_parser<http::buffer_body> parser;
     parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // boost::none refuses every body in Boost 1.74
-    const error_code read_error = run([&](auto done) { http::async_read(stream_, buffer, parser, done); });
-    if (read_error) return failure(read_error);
-    return HttpAnswer{parser.get().result_int(), std::move(parser.get().body())};
+    const error_code header_error = run([&](auto done) { http::async_read_header(stream_, buffer, parser, done); });
+    if (header_error) return failure(header_error);
+    HttpAnswer answer{parser.get().result_int(), {}};
+    std::vector<char> block(64 * 1024);
+    while (!parser.is_done()) {
+      parser.get().body() = {block.data(), block.size(), true};
+      stream_.expires_after(timeout_);
+      error_code error = run([&](auto done) { http::async_read_some(stream_, buffer, parser, done); });
+      if (error == http::error::need_buffer) error = {};  // the block is full
+      const std::string_view bytes(block.data(), block.size() - parser.get().body().size);
+      if (sink && answer.status == 200) {
+        if (!bytes.empty() && !sink(bytes)) return answer;
+      } else {
+        answer.body += bytes;
+      }
+      if (error) return failure(error);
+    }
+    return answer;
   }
 
  private:
@@ -92,7 +108,7 @@ class Connection {
 }  // namespace
 
 Outcome<HttpAnswer> exchange(const std::string& socket_path, std::chrono::seconds timeout, std::string_view method,
-                             const std::string& target, const std::string& body) {
+                             const std::string& target, const std::string& body, const Sink& sink) {
   if (socket_path.empty() || socket_path.size() >= sizeof(sockaddr_un{}.sun_path))
     return fail(Exit::unreachable, "socket path \"{}\" has {} bytes; a Unix socket's path has 1..{}", socket_path,
                 socket_path.size(), sizeof(sockaddr_un{}.sun_path) - 1);
@@ -108,7 +124,7 @@ Outcome<HttpAnswer> exchange(const std::string& socket_path, std::chrono::second
   request.keep_alive(false);
   request.body() = body;
   request.prepare_payload();
-  return connection.send(request);
+  return connection.send(request, sink);
 }
 
 }  // namespace weir::lbctl

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/lbctl/verbs.hpp"
 
+#include "control/model/text.hpp"
+
 namespace weir::lbctl {
 
 using nlohmann::json;
@@ -30,6 +32,26 @@ void add_list_options(CLI::App& verb, Form& form) {
 }
 
 std::string not_empty(const std::string& text) { return text.empty() ? "is empty" : ""; }
+
+std::string backend_fault(const std::string& text) {
+  const std::size_t slash = text.find('/');
+  if (slash != std::string::npos && slash > 0 && slash + 1 < text.size() &&
+      text.find('/', slash + 1) == std::string::npos)
+    return "";
+  return fmt::format("\"{}\" does not name a backend; write SERVICE/NAME, for example web/b1", text);
+}
+
+std::string duration_fault(const std::string& text) {
+  const auto parsed = model::parse_duration(text);
+  return parsed ? "" : parsed.error().message;
+}
+
+unsigned seconds(const std::string& text) { return model::parse_duration(text).value_or(0); }
+
+std::string backend_path(const std::string& object) {
+  const std::size_t slash = object.find('/');
+  return service_path(object.substr(0, slash)) + "/backends/" + percent_encoded(object.substr(slash + 1));
+}
 
 std::string service_path(const std::string& service) { return "/v1/services/" + percent_encoded(service); }
 

@@ -36,12 +36,21 @@ void add_list_options(CLI::App& verb, Form& form);  ///< -o and --no-headers
 
 void add_service_verbs(CLI::App& app, Action& action);
 void add_backend_verbs(CLI::App& app, Action& action);
-void add_daemon_verbs(CLI::App& app, Action& action);  ///< status, version, stats, detach, export, apply
+void add_daemon_verbs(CLI::App& app, Action& action);  ///< status, version, stats, detach, export, apply, diff
+void add_conn_verbs(CLI::App& app, Action& action);
 void add_trace_verb(CLI::App& app, Action& action);
 
 /// A check for CLI11: the fault of `text`, or "".
 [[nodiscard]] std::string not_empty(const std::string& text);
 
+/// The same for text that has to name a backend, SERVICE/NAME, and for a duration.
+[[nodiscard]] std::string backend_fault(const std::string& text);
+[[nodiscard]] std::string duration_fault(const std::string& text);
+/// Seconds of text that duration_fault() has found right.
+[[nodiscard]] unsigned seconds(const std::string& text);
+
+/// "/v1/services/web/backends/b1" of text that backend_fault() has found right.
+[[nodiscard]] std::string backend_path(const std::string& object);
 /// "/v1/services/web", the name percent-encoded.
 [[nodiscard]] std::string service_path(const std::string& service);
 /// The number that `text` writes, for lbd to judge; anything else as a string, which lbd will name in its refusal.
