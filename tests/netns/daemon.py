@@ -20,6 +20,8 @@ from layout import endpoint
 BUILD = beds.ROOT / os.environ.get("WEIR_BUILD", "build")
 LBD = BUILD / "control/lbd"
 LBCTL = BUILD / "tools/lbctl/lbctl"
+FORMER = BUILD / "tests/upgrade/former"
+LBGEN = BUILD / "tools/lbgen/lbgen"
 TUNNEL = f'[tunnel]\nsource4 = "{place.TUNNEL4}"\nsource6 = "{place.TUNNEL6}"\n'  # for a configuration's `extra`
 SEED = "00112233445566778899aabbccddeeff"  # fixed, so that a run can be repeated with the same picks
 
@@ -135,6 +137,13 @@ class Balancer:
             self.process.kill()
             self.process.wait(10)
 
+    def upgrade(self) -> "Balancer":
+        """What a package does: SIGTERM to the old lbd, then the new one. Program and tables that it finds are of a
+        former layout, which it has to carry over."""
+        assert self.terminate() == 0
+        put_former_program(self)
+        return self.start()
+
     def remove(self) -> None:
         """Leaves nothing: fast path, process, pins and files are gone afterwards, whatever state they were in."""
         if self.process and self.process.poll() is None:
@@ -216,6 +225,12 @@ class Balancer:
             if time.monotonic() > end:
                 raise AssertionError(f"next hops not resolved after {seconds} s: {waiting}")
             time.sleep(0.02)
+
+
+def put_former_program(balancer: Balancer, *version) -> None:
+    """While no lbd runs: a program of a former layout takes the place of the one that forwards, with its tables; they
+    say that they are of another version if one is named."""
+    balancer.bed.run(balancer.host, FORMER, balancer.pin_dir, *version)
 
 
 def pinned_ids(pin_dir: pathlib.Path) -> dict:

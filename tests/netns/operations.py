@@ -130,6 +130,5 @@ class Operator:
         return "kill -9, start"
 
     def upgrade(self, _) -> str:
-        self.balancer.terminate()
-        self.balancer.start()
+        self.balancer.upgrade()
         return "upgrade"

@@ -19,7 +19,6 @@ import unwrap
 from consistency import add, echo_service, expect, metric
 from keeping import Echo, Keep, describe
 
-LBGEN = daemon.BUILD / "tools/lbgen/lbgen"
 FULL, FORCED, KEPT, FLOODED = range(7601, 7605)
 FLOOD_SECONDS = 10
 
@@ -96,8 +95,8 @@ def sink(bed, host: str):
     gateways = {"-4": bed.backend(host).lb_v4, "-6": bed.backend(host).lb_v6}
     for family in gateways:  # lbgen drops nothing where a host's default route is
         bed.run(host, "ip", family, "route", "del", "default")
-    process = bed.popen(host, LBGEN, "count", "b0", "--drop", "--seconds", 120, "-o", "json", stdout=subprocess.PIPE,
-                        stderr=subprocess.PIPE, text=True)
+    process = bed.popen(host, daemon.LBGEN, "count", "b0", "--drop", "--seconds", 120, "-o", "json",
+                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stderr.readline()
         assert "counting" in line, line
@@ -112,7 +111,7 @@ def sink(bed, host: str):
 
 def flood(bed, *words) -> dict:
     """lbgen at the flooded service, to its end; its report."""
-    said = bed.run("flood", LBGEN, "send", "f0", "--to", place.endpoint(place.VIP4_NAT, FLOODED), "--from",
+    said = bed.run("flood", daemon.LBGEN, "send", "f0", "--to", place.endpoint(place.VIP4_NAT, FLOODED), "--from",
                    "198.18.0.0/16", "-o", "json", *words)
     return json.loads(said.stdout)
 
