@@ -138,8 +138,8 @@ class Balancer:
             self.process.wait(10)
 
     def upgrade(self) -> "Balancer":
-        """What a package does: SIGTERM to the old lbd, then the new one. Program and tables that it finds are of a former
-        layout, which it has to carry over."""
+        """What a package does: SIGTERM to the old lbd, then the new one. Program and tables that it finds are of a
+        former layout, which it has to carry over."""
         assert self.terminate() == 0
         put_former_program(self)
         return self.start()

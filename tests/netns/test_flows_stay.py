@@ -97,8 +97,8 @@ def test_a_drained_backend_keeps_its_flows_and_gets_no_new_one(balancer, protect
 
 @pytest.mark.parametrize("protection", ["on"], scope="module")
 def test_a_syn_leaves_a_drained_backend_at_once(balancer, protection, record_property):
-    """M10: ports of flows are used again while b2 is drained: none gets b2, each the backend that trace names, the median
-    within 10 ms."""
+    """M10: ports of flows are used again while b2 is drained: none gets b2, each the backend that trace names, the
+    median within 10 ms."""
     bed = balancer.bed
     ports = range(45000, 45060)
     with contextlib.ExitStack() as stack:
