@@ -4,6 +4,7 @@
 #pragma once
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -176,6 +177,19 @@ inline model::Service keeping(u32 n, u32 rows = 256, const std::string& vip = "t
 
 inline Client client(u32 n) {
   return {.source = "192.0.2." + std::to_string(1 + n % 250), .port = static_cast<u16>(20000 + n / 250)};
+}
+
+/// Flows of before a change, one or more in nearly every row.
+inline std::map<u32, u32> begin(FlowBed& bed, u32 flows) {
+  std::map<u32, u32> at;
+  for (u32 i = 0; i < flows; ++i) at[i] = bed.open(client(i));
+  return at;
+}
+/// Flows that have left their backend.
+inline u32 broken(FlowBed& bed, const std::map<u32, u32>& at) {
+  u32 count = 0;
+  for (const auto& [i, backend] : at) count += bed.send(client(i), ack) == backend ? 0 : 1;
+  return count;
 }
 
 }  // namespace weir::testing
