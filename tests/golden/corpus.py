@@ -22,6 +22,7 @@ class Step:
     interface: str
     frame: str
     expected: dict
+    wait: int = 0  # seconds that pass before it
 
 
 @dataclass
@@ -114,7 +115,7 @@ def counters_of(text):
 
 
 def cases_of(path, first, lines):
-    known, cases, open_steps = verdicts(), [], []
+    known, cases, open_steps, wait = verdicts(), [], [], 0
 
     def fail(number, what):
         raise CorpusError(f"{path}:{number}: {what}")
@@ -124,7 +125,7 @@ def cases_of(path, first, lines):
             if any(case.title == line[3:] for case in cases):
                 fail(number, "a second case of this title")
             cases.append(Case(os.path.basename(path), number, line[3:]))
-            open_steps = []
+            open_steps, wait = [], 0
             continue
         key, colon, value = line.partition(":")
         word, _, interface = key.partition(" ")
@@ -135,19 +136,25 @@ def cases_of(path, first, lines):
         if word == "in":
             if open_steps and open_steps[-1].expected:
                 open_steps = []
-            open_steps.append(Step(number, interface, value, {}))
+            open_steps.append(Step(number, interface, value, {}, wait))
+            wait = 0
             case.steps.append(open_steps[-1])
+        elif word == "wait":
+            wait = int(value)
+            open_steps = []
         elif word == "engines":
             case.engines = tuple(value.split())
         elif word == "counters":
             case.counters = counters_of(value)
-        elif word in ("verdict", "out", "service", "backend", "row") and open_steps:
+        elif word in ("verdict", "out", "service", "backend", "row", "flows", "ended") and open_steps:
             if word == "verdict" and value not in known:
                 fail(number, f'"{value}" is no verdict of dataplane/core/verdict.hpp')
+            if word == "flows" and not interface:
+                fail(number, "say whose flows: `flows SERVICE: ...`")
             if word in open_steps[0].expected:
                 fail(number, f"a second `{word}` for the same frame")
             for step in open_steps:
-                step.expected[word] = (interface, value) if word == "out" else value
+                step.expected[word] = (interface, value) if word in ("out", "flows") else value
         else:
             fail(number, f"`{key}` is not known here (FORMAT.md)")
     for case in cases:

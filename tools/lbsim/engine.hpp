@@ -10,6 +10,7 @@
 
 #include "control/model/result.hpp"
 #include "dataplane/memory/table_memory.hpp"
+#include "tools/lbsim/flows.hpp"
 #include "tools/lbsim/world.hpp"
 
 namespace weir::lbsim {
@@ -20,8 +21,9 @@ struct Fate {
   u32 egress = 0;  ///< index of the interface it leaves by; 0 unless it is sent
   u32 service_id = 0;
   u32 backend_id = 0;
-  u32 row = 0;            ///< index into the table of rows; holds when a backend of a service has been picked
-  std::vector<u8> frame;  ///< as it leaves or is handed on; empty when it is dropped
+  u32 row = 0;                   ///< index into the table of rows; holds when a backend of a service has been picked
+  std::vector<u8> frame;         ///< as it leaves or is handed on; empty when it is dropped
+  std::vector<EndedFlow> ended;  ///< what the control plane is told
 };
 
 /// Counters since the start, by verdict and by id.
@@ -29,6 +31,7 @@ struct Totals {
   std::array<VerdictCounters, verdict_count> verdicts{};
   std::vector<Counters> services;
   std::vector<Counters> backends;
+  std::vector<FlowCounters> flows;  ///< by service
 };
 
 class Engine {
@@ -36,6 +39,8 @@ class Engine {
   virtual ~Engine() = default;
   /// The tables to publish into, initialised by nobody yet.
   virtual TableMemory& memory() = 0;
+  /// Of `flow_sizes`. Its header's clock is the run's.
+  virtual FlowMemory& flows() = 0;
   /// To be called once, when the tables are filled.
   virtual Result<> start() = 0;
   /// `ingress` is an interface of the world that is attached.

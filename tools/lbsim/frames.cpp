@@ -5,6 +5,7 @@
 
 #include <pcap/pcap.h>
 
+#include <charconv>
 #include <sstream>
 
 namespace weir::lbsim {
@@ -58,6 +59,14 @@ class HexSource : public FrameSource {
       const bool named = static_cast<bool>(words >> second_word);
       if (std::string more; words >> more)
         return fail(Fault::invalid, "line {}: more than two words; write [INTERFACE] HEX", number_);
+      if (first == "!restore") return Arrival{.restore = true};
+      if (first == "!wait") {
+        u32 seconds = 0;
+        const auto [end, error] = std::from_chars(second_word.data(), second_word.data() + second_word.size(), seconds);
+        if (error != std::errc{} || end != second_word.data() + second_word.size())
+          return fail(Fault::invalid, "line {}: write !wait and a whole number of seconds", number_);
+        return Arrival{.wait = seconds};
+      }
       auto frame = bytes_of(named ? second_word : first);
       if (!frame) return tl::unexpected(frame.error());
       return Arrival{named ? first : "", 0, std::move(*frame)};

@@ -18,6 +18,8 @@ struct Arrival {
   std::string interface;  ///< "" when the source does not say
   u64 time = 0;           ///< nanoseconds since 1970; 0 when the source does not say
   std::vector<u8> frame;
+  bool restore = false;     ///< no frame: the flow table is to be as the world has it
+  std::optional<u32> wait;  ///< no frame: so many seconds pass
 };
 
 class FrameSource {
@@ -30,7 +32,8 @@ class FrameSource {
 /// pcap (either byte order, micro- or nanoseconds) and pcapng, link type Ethernet. "-" is standard input.
 [[nodiscard]] Result<std::unique_ptr<FrameSource>> open_capture(const std::string& path);
 
-/// Lines "[INTERFACE] HEX"; empty ones and those that begin with # are skipped. `input` outlives the source.
+/// Lines "[INTERFACE] HEX", "!restore", "!wait SECONDS"; empty ones and those that begin with # are skipped. `input`
+/// outlives the source.
 [[nodiscard]] std::unique_ptr<FrameSource> read_hex(std::istream& input);
 
 /// Writes a pcap file with nanoseconds.

@@ -111,14 +111,21 @@ Result<> run(const Options& options) {
   const Report report(**simulation, options.json);
   const std::string usual = options.interface.empty() ? configuration->settings.interfaces[0] : options.interface;
   Engine& runner = (*simulation)->engine();
-  for (u64 number = 1; *arrival; ++number) {
+  for (u64 number = 1; *arrival;) {
     const Arrival& got = **arrival;
+    if (got.restore || got.wait) {
+      got.restore ? (*simulation)->restore() : (*simulation)->wait(*got.wait);
+      arrival = source->next();
+      if (!arrival) return tl::unexpected(arrival.error());
+      continue;
+    }
     const auto ingress = ingress_of(*world, got.interface.empty() ? usual : got.interface);
     if (!ingress) return tl::unexpected(ingress.error());
     const Totals before = runner.totals();
     const auto fate = runner.run(got.frame, (*ingress)->ifindex);
     if (!fate) return fail(fate.error().fault, "packet {}: {}", number, fate.error().message);
     print(report.passage({number, **ingress, *fate, before}));
+    ++number;
     if (sink && fate->egress != 0) sink->write(fate->frame, got.time);
     arrival = source->next();
     if (!arrival) return tl::unexpected(arrival.error());

@@ -36,29 +36,38 @@ class NativeEngine : public Engine {
   NativeEngine(const World& world, const TableSizes& sizes)
       : world_(world),
         tables_(sizes),
+        flows_(flow_sizes),
         answers_left_(world.answers),
         engine_(
             tables_.memory(),
             [this](const Ip& client, const Ip&, u32 length) { return world_.route_to(client, length); },
-            [this] { return take_answer(); }) {
+            [this] { return take_answer(); }, memory_flows(sizes)) {
     totals_.services.resize(sizes.services);
     totals_.backends.resize(sizes.backends);
   }
 
   TableMemory& memory() override { return tables_.memory(); }
+  FlowMemory& flows() override { return flows_.memory(); }
   Result<> start() override { return {}; }
 
   Result<Fate> run(std::span<const u8> frame, u32 ingress) override {
+    ended_.clear();
     Outcome outcome = engine_.run(frame, ingress, world_.headroom);
     const Action action = action_of(outcome.verdict);
     if (action == Action::drop) outcome.frame.clear();
     // What Weir answers itself is no backend's.
     count(frame, outcome, action == Action::transmit && outcome.backend_id != 0);
-    return Fate{outcome.verdict,    outcome.egress, outcome.service_id,
-                outcome.backend_id, outcome.row,    std::move(outcome.frame)};
+    return Fate{outcome.verdict,          outcome.egress, outcome.service_id, outcome.backend_id, outcome.row,
+                std::move(outcome.frame), ended_};
   }
 
  private:
+  MemoryFlows memory_flows(const TableSizes& sizes) {
+    totals_.flows.resize(sizes.services);
+    return {flows_.memory(), [this] { return flows_.memory().header->still_tick; }, totals_.flows,
+            [this](const EndedFlow& flow) { ended_.push_back(flow); }};
+  }
+
   bool take_answer() {
     if (!answers_left_) return true;
     if (*answers_left_ == 0) return false;
@@ -85,6 +94,8 @@ class NativeEngine : public Engine {
 
   const World& world_;
   OwnedTables tables_;
+  OwnedFlows flows_;
+  std::vector<EndedFlow> ended_;
   std::optional<u32> answers_left_;
   HostEngine engine_;
 };

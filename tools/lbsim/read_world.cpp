@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 
 #include "control/config/reader.hpp"
 #include "control/model/text.hpp"
@@ -48,7 +49,8 @@ class WorldReader {
   WorldReader(const toml::table& root, const model::Settings& settings) : root_(root), settings_(settings) {}
 
   Result<World> read(const std::string& file_name) {
-    reader_.only(root_, {"interface", "neighbor", "route", "local", "headroom", "answers", "forwarding", "tamper"});
+    reader_.only(root_, {"interface", "neighbor", "route", "local", "headroom", "answers", "forwarding", "tamper",
+                         "rows", "backend", "flow"});
     world_.headroom = reader_.integer(root_, "headroom", 0, 4096).value_or(world_.headroom);
     world_.answers = reader_.integer(root_, "answers", 0, 1U << 30);
     world_.forwarding = boolean(root_, "forwarding").value_or(true);
@@ -61,6 +63,9 @@ class WorldReader {
       if (const auto address = reader_.parsed(*table, "address", model::parse_ip)) world_.local.push_back(*address);
     }
     read_tamper();
+    for (const toml::table* table : reader_.tables(root_, "rows")) read_rows(*table);
+    for (const toml::table* table : reader_.tables(root_, "backend")) read_backend(*table);
+    for (const toml::table* table : reader_.tables(root_, "flow")) read_flow(*table);
     // Last, for it has no place in the text: whatever else is wrong may be the reason.
     if (!reader_.failed()) {
       for (const std::string& name : settings_.interfaces)
@@ -153,6 +158,64 @@ class WorldReader {
         config::place_of(*table.get("via")),
         fmt::format("the gateway {} is no [[neighbor]]; add one, or say `dev` in its routes", model::to_text(gateway)));
     return 0;
+  }
+
+  /// The value of `key` among `names`, whose order is `T`'s.
+  template <class T>
+  T choice(const toml::table& table, std::string_view key, std::initializer_list<std::string_view> names, T otherwise) {
+    const auto text = reader_.text(table, key);
+    if (!text) return otherwise;
+    const auto found = std::find(names.begin(), names.end(), *text);
+    if (found != names.end()) return static_cast<T>(found - names.begin());
+    reader_.complain(config::place_of(*table.get(key)),
+                     fmt::format("{}: \"{}\" is not known; write {}", key, *text, fmt::join(names, ", ")));
+    return otherwise;
+  }
+
+  std::string required(const toml::table& table, std::string_view key, std::string_view what) {
+    if (!table.contains(key)) reader_.missing(table, key, what);
+    return reader_.text(table, key).value_or("");
+  }
+
+  void read_rows(const toml::table& table) {
+    reader_.only(table, {"service", "state", "owner", "stable", "track", "idle", "idle-closing"});
+    RowSetting rows;
+    rows.service = required(table, "service", "[[rows]]");
+    rows.state = choice(table, "state", {"settled", "moving", "pinned"}, rows.state);
+    rows.owner = reader_.text(table, "owner").value_or("");
+    rows.stable = reader_.text(table, "stable").value_or("");
+    rows.track_all = choice(table, "track", {"changes", "all"}, 0) == 1;
+    rows.idle = reader_.integer(table, "idle", 1, 1U << 28).value_or(rows.idle);
+    rows.idle_closing = reader_.integer(table, "idle-closing", 1, 1U << 28).value_or(rows.idle_closing);
+    world_.rows.push_back(std::move(rows));
+  }
+
+  void read_backend(const toml::table& table) {
+    reader_.only(table, {"name", "state"});
+    world_.backends.push_back({required(table, "name", "[[backend]]"),
+                               choice(table, "state", {"open", "draining", "dead", "resetting"}, BackendState::open)});
+  }
+
+  void read_flow(const toml::table& table) {
+    reader_.only(table, {"service", "source", "port", "backend", "state", "flags", "idle"});
+    FlowSetting flow;
+    flow.service = required(table, "service", "[[flow]]");
+    flow.backend = required(table, "backend", "[[flow]]");
+    if (!table.contains("source")) reader_.missing(table, "source", "[[flow]]");
+    flow.source = reader_.parsed(table, "source", model::parse_endpoint).value_or(model::Endpoint{});
+    flow.port = static_cast<u16>(reader_.integer(table, "port", 1, 65535).value_or(0));
+    flow.kind = choice(table, "state", {"new", "established"}, 1) == 0 ? FlowKind::embryo : FlowKind::live;
+    flow.idle = reader_.integer(table, "idle", 0, 1U << 28).value_or(0);
+    std::istringstream flags(reader_.text(table, "flags").value_or(""));
+    for (std::string flag; flags >> flag;) {
+      const auto found = std::find(flow_flag_names.begin(), flow_flag_names.end(), flag);
+      if (found == flow_flag_names.end())
+        reader_.complain(config::place_of(*table.get("flags")),
+                         fmt::format("flags: \"{}\" is not known; write {}", flag, fmt::join(flow_flag_names, ", ")));
+      else
+        flow.flags |= u64{1} << (flow_flags_shift + static_cast<u32>(found - flow_flag_names.begin()));
+    }
+    world_.flows.push_back(std::move(flow));
   }
 
   void read_tamper() {

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "control/model/text.hpp"
 #include "tools/lbsim/frames.hpp"
 
 namespace weir::lbsim {
@@ -24,11 +25,31 @@ constexpr Field fields[] = {{"packets", &Counters::packets},
                             {"return_bytes", &Counters::return_bytes},
                             {"connections", &Counters::connections}};
 
-ordered_json difference(const Counters& before, const Counters& now) {
+struct FlowField {
+  const char* name;
+  u64 FlowCounters::*value;
+};
+constexpr FlowField flow_fields[] = {{"hits", &FlowCounters::hits},
+                                     {"remembered", &FlowCounters::remembered},
+                                     {"promoted", &FlowCounters::promoted},
+                                     {"reselected", &FlowCounters::reselected},
+                                     {"expired", &FlowCounters::expired},
+                                     {"evicted_embryo", &FlowCounters::evicted_embryo},
+                                     {"evicted_established", &FlowCounters::evicted_established},
+                                     {"evicted_udp", &FlowCounters::evicted_udp},
+                                     {"misroutes", &FlowCounters::misroutes},
+                                     {"resets", &FlowCounters::resets}};
+
+template <class Record, class Fields>
+ordered_json differences(const Record& before, const Record& now, const Fields& all) {
   ordered_json document = ordered_json::object();
-  for (const Field& field : fields)
+  for (const auto& field : all)
     if (now.*field.value != before.*field.value) document[field.name] = now.*field.value - before.*field.value;
   return document;
+}
+ordered_json difference(const Counters& before, const Counters& now) { return differences(before, now, fields); }
+ordered_json difference(const FlowCounters& before, const FlowCounters& now) {
+  return differences(before, now, flow_fields);
 }
 
 /// Every counter that has moved, under the name of what it counts.
@@ -46,13 +67,21 @@ ordered_json moved(Simulation& simulation, const Totals& before, const Totals& n
   for (u32 id = 1; id < now.backends.size(); ++id)
     if (auto changed = difference(before.backends[id], now.backends[id]); !changed.empty())
       backends[simulation.backend_name(id)] = std::move(changed);
-  return {{"verdicts", std::move(verdicts)}, {"services", std::move(services)}, {"backends", std::move(backends)}};
+  ordered_json document = {
+      {"verdicts", std::move(verdicts)}, {"services", std::move(services)}, {"backends", std::move(backends)}};
+  ordered_json flows = ordered_json::object();
+  for (u32 id = 1; id < now.flows.size(); ++id)
+    if (auto changed = difference(before.flows[id], now.flows[id]); !changed.empty())
+      flows[simulation.service_name(id)] = std::move(changed);
+  if (!flows.empty()) document["flows"] = std::move(flows);
+  return document;
 }
 
 Totals zero(const Totals& like) {
   Totals totals;
   totals.services.resize(like.services.size());
   totals.backends.resize(like.backends.size());
+  totals.flows.resize(like.flows.size());
   return totals;
 }
 
@@ -85,8 +114,22 @@ std::string Report::passage(const Passage& passage) const {
   if (!backend.empty()) document["backend"] = backend;
   if (egress) document["out"] = egress->name;
   if (info.action != Action::drop) document["frame"] = hex(fate.frame);
+  if (simulation_.world().tells_flows()) {
+    document["flows"] = list_flows(
+        simulation_.engine().flows(), [this](u32 id) { return simulation_.service_name(id); },
+        [this](u32 id) { return simulation_.backend_name(id); });
+    document["ended"] = ordered_json::array();
+    for (const EndedFlow& flow : fate.ended) document["ended"].push_back(ended_text(flow));
+  }
   document["counted"] = moved(simulation_, passage.before, simulation_.engine().totals());
   return document.dump() + "\n";
+}
+
+std::string Report::ended_text(const EndedFlow& flow) const {
+  const Interface* ingress = simulation_.world().indexed(flow.ingress);
+  const model::Endpoint source{flow.source, to_host(Be16{static_cast<u16>(flow.ports)})};
+  return fmt::format("{} {} seq={} in={}", simulation_.service_name(flow.service_id), model::to_text(source),
+                     to_host(Be32{flow.sequence}), ingress ? ingress->name : "?");
 }
 
 std::string Report::totals() const {

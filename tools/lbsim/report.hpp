@@ -21,6 +21,7 @@ class Report {
   [[nodiscard]] std::string totals() const;
 
  private:
+  [[nodiscard]] std::string ended_text(const EndedFlow& flow) const;
   Simulation& simulation_;
   bool json_;
 };

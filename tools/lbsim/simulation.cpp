@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/lbsim/simulation.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 #include "control/model/text.hpp"
@@ -25,6 +26,15 @@ Result<std::unique_ptr<Simulation>> Simulation::open(const config::Configuration
   if (auto published = simulation->publish(configuration); !published) return tl::unexpected(published.error());
   for (const std::string& line : world.tamper)
     if (auto done = simulation->tamper(line); !done) return tl::unexpected(done.error());
+  const auto number = [](const std::vector<std::string>& names, const std::string& name) {
+    const auto found = std::find(names.begin(), names.end(), name);
+    return found == names.end() ? 0 : static_cast<u32>(found - names.begin());
+  };
+  const Ids ids{[&](const std::string& name) { return number(simulation->service_names_, name); },
+                [&](const std::string& name) { return number(simulation->backend_names_, name); }};
+  Engine& used = *simulation->engine_;
+  if (auto set = set_flows(world, ids, used.memory(), used.flows()); !set) return tl::unexpected(set.error());
+  copy_flows(used.flows(), simulation->first_.memory());
   if (auto started = simulation->engine_->start(); !started) return tl::unexpected(started.error());
   return simulation;
 }

@@ -23,6 +23,10 @@ class Simulation {
 
   [[nodiscard]] Engine& engine() { return *engine_; }
   [[nodiscard]] const World& world() const { return world_; }
+  /// Puts the flow table, and the time, back to what the world says.
+  void restore() { copy_flows(first_.memory(), engine_->flows()); }
+  /// Lets time pass, in seconds.
+  void wait(u32 seconds) { engine_->flows().header->still_tick += ticks_of_seconds(seconds); }
   /// "" for an id that was not given out.
   [[nodiscard]] std::string service_name(u32 id) const { return name_in(service_names_, id); }
   [[nodiscard]] std::string backend_name(u32 id) const { return name_in(backend_names_, id); }
@@ -40,6 +44,7 @@ class Simulation {
   const World& world_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<table::Publisher> publisher_;
+  OwnedFlows first_{flow_sizes};  // the flow table as the world has it
   std::vector<std::string> service_names_;
   std::vector<std::string> backend_names_;
 };

@@ -3,6 +3,7 @@
 // reads from a file or invents.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +49,37 @@ struct Way {
   u32 mtu = 0;
 };
 
+/// Names of a flow's flags, in the order of their bits.
+inline constexpr std::array<std::string_view, 6> flow_flag_names = {"known",       "udp",   "client-fin",
+                                                                    "backend-fin", "reset", "killed"};
+
+/// What all rows of a service are to hold, and how long its flows are remembered.
+struct RowSetting {
+  std::string service;
+  RowState state = RowState::settled;
+  std::string owner;   ///< a backend's name in the service; "": the first
+  std::string stable;  ///< the same; "": the owner
+  bool track_all = false;
+  u32 idle = 10800;  ///< seconds
+  u32 idle_closing = 60;
+};
+
+struct BackendSetting {
+  std::string name;  ///< SERVICE/BACKEND
+  BackendState state = BackendState::open;
+};
+
+/// A flow that is remembered when the run begins.
+struct FlowSetting {
+  std::string service;
+  model::Endpoint source;
+  u16 port = 0;  ///< of the VIP
+  std::string backend;
+  FlowKind kind = FlowKind::live;
+  u64 flags = 0;
+  u32 idle = 0;  ///< seconds since its last packet
+};
+
 struct World {
   std::vector<Interface> interfaces;
   std::vector<Neighbor> neighbors;
@@ -57,7 +89,12 @@ struct World {
   std::optional<u32> answers;  ///< ICMP messages that Weir may send in this run; absent: any number
   bool forwarding = true;      ///< the kernel's forwarding between interfaces
   std::vector<std::string> tamper;
+  std::vector<RowSetting> rows;
+  std::vector<BackendSetting> backends;
+  std::vector<FlowSetting> flows;
 
+  /// Whether the run is to say what is remembered.
+  [[nodiscard]] bool tells_flows() const { return !rows.empty() || !flows.empty(); }
   [[nodiscard]] const Interface* named(std::string_view name) const;
   [[nodiscard]] const Interface* indexed(u32 ifindex) const;
   [[nodiscard]] bool is_local(const Ip& address) const;

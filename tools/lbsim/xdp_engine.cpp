@@ -27,9 +27,11 @@ class XdpEngine : public Engine {
       : world_(world), engine_(std::move(engine)), fill_headroom_(fill_headroom) {
     totals_.services.resize(engine_->sizes().services);
     totals_.backends.resize(engine_->sizes().backends);
+    totals_.flows.resize(engine_->sizes().services);
   }
 
   TableMemory& memory() override { return engine_->memory(); }
+  FlowMemory& flows() override { return engine_->flows(); }
 
   Result<> start() override {
     for (const Interface& interface : world_.interfaces)
@@ -37,16 +39,20 @@ class XdpEngine : public Engine {
         if (auto added = engine_->add_device(port_index(interface.ifindex), interface.ifindex); !added)
           return fail(Fault::internal, "{}", added.error());
     native_ = std::make_unique<HostEngine>(
-        engine_->memory(), [this](const Ip& client, const Ip&, u32 length) { return world_.route_to(client, length); });
+        engine_->memory(), [this](const Ip& client, const Ip&, u32 length) { return world_.route_to(client, length); },
+        [] { return true; },
+        MemoryFlows{.memory = before_.memory(), .tick = [this] { return flows().header->still_tick; }});
     return {};
   }
 
   Result<Fate> run(std::span<const u8> frame, u32 ingress) override {
     Fate fate;
     u32 action = 0;
+    copy_flows(flows(), before_.memory());
     auto left = test_run(frame, ingress, action);
     if (!left) return tl::unexpected(left.error());
     if (auto counted = read_counters(fate); !counted) return tl::unexpected(counted.error());
+    engine_->drain_resets([&](const EndedFlow& flow) { fate.ended.push_back(flow); });
     const VerdictInfo& info = verdict_table[static_cast<u32>(fate.verdict)];
     const bool fits = info.action == Action::pass   ? action == XDP_PASS
                       : info.action == Action::drop ? action == XDP_DROP
@@ -103,6 +109,7 @@ class XdpEngine : public Engine {
     bpf::Counting& counting = engine_->counting();
     totals_.verdicts = counting.verdicts();
     for (u32 id = 0; id < before.services.size(); ++id) totals_.services.push_back(counting.service(id));
+    for (u32 id = 0; id < before.flows.size(); ++id) totals_.flows.push_back(counting.flows(id));
     for (u32 id = 0; id < before.backends.size(); ++id) totals_.backends.push_back(counting.backend(id));
     u32 verdicts = 0;
     for (u32 v = 0; v < verdict_count; ++v) {
@@ -131,6 +138,7 @@ class XdpEngine : public Engine {
 
   const World& world_;
   std::unique_ptr<bpf::Engine> engine_;
+  OwnedFlows before_{flow_sizes};  // the flow table that a frame found, for native_
   std::unique_ptr<HostEngine> native_;
   bool fill_headroom_;
 };
@@ -139,7 +147,7 @@ class XdpEngine : public Engine {
 
 Result<std::unique_ptr<Engine>> make_xdp_engine(const World& world, const TableSizes& sizes, bool fill_headroom) {
   if (auto entered = enter_kernel_world(world); !entered) return tl::unexpected(entered.error());
-  auto engine = bpf::Engine::load({"", sizes});
+  auto engine = bpf::Engine::load({"", sizes, flow_sizes, true});
   if (!engine) return fail(Fault::internal, "{}", engine.error());
   return std::make_unique<XdpEngine>(world, std::move(*engine), fill_headroom);
 }
