@@ -17,6 +17,10 @@ namespace weir::bpf {
 [[gnu::always_inline]] inline void* map_lookup(const void* map, const void* key) {
   return reinterpret_cast<void* (*)(const void*, const void*)>(BPF_FUNC_map_lookup_elem)(map, key);
 }
+[[gnu::always_inline]] inline long map_update(void* map, const void* key, const void* value, __u64 flags) {
+  return reinterpret_cast<long (*)(void*, const void*, const void*, __u64)>(BPF_FUNC_map_update_elem)(map, key, value,
+                                                                                                      flags);
+}
 [[gnu::always_inline]] inline long redirect_map(void* map, __u64 key, __u64 flags) {
   return reinterpret_cast<long (*)(void*, __u64, __u64)>(BPF_FUNC_redirect_map)(map, key, flags);
 }
@@ -24,8 +28,8 @@ namespace weir::bpf {
   return reinterpret_cast<long (*)(void*, bpf_fib_lookup*, int, __u32)>(BPF_FUNC_fib_lookup)(context, query, size,
                                                                                              flags);
 }
-[[gnu::always_inline]] inline long ringbuf_output(void* ring, void* data, __u64 size, __u64 flags) {
-  return reinterpret_cast<long (*)(void*, void*, __u64, __u64)>(BPF_FUNC_ringbuf_output)(ring, data, size, flags);
+[[gnu::always_inline]] inline long ringbuf_output(void* ring, const void* data, __u64 size, __u64 flags) {
+  return reinterpret_cast<long (*)(void*, const void*, __u64, __u64)>(BPF_FUNC_ringbuf_output)(ring, data, size, flags);
 }
 [[gnu::always_inline]] inline long adjust_head(xdp_md* context, int delta) {
   return reinterpret_cast<long (*)(xdp_md*, int)>(BPF_FUNC_xdp_adjust_head)(context, delta);
@@ -33,7 +37,20 @@ namespace weir::bpf {
 [[gnu::always_inline]] inline long adjust_tail(xdp_md* context, int delta) {
   return reinterpret_cast<long (*)(xdp_md*, int)>(BPF_FUNC_xdp_adjust_tail)(context, delta);
 }
+[[gnu::always_inline]] inline long store_bytes(xdp_md* context, __u32 at, const void* bytes, __u32 length) {
+  return reinterpret_cast<long (*)(xdp_md*, __u32, const void*, __u32)>(BPF_FUNC_xdp_store_bytes)(context, at, bytes,
+                                                                                                  length);
+}
+[[gnu::always_inline]] inline long tail_call(xdp_md* context, void* programs, __u32 index) {
+  return reinterpret_cast<long (*)(void*, void*, __u32)>(BPF_FUNC_tail_call)(context, programs, index);
+}
 [[gnu::always_inline]] inline __u64 nanoseconds() { return reinterpret_cast<__u64 (*)()>(BPF_FUNC_ktime_get_ns)(); }
+/// The same clock as of the last timer interrupt.
+[[gnu::always_inline]] inline __u64 coarse_nanoseconds() {
+  return reinterpret_cast<__u64 (*)()>(BPF_FUNC_ktime_get_coarse_ns)();
+}
+/// Timer interrupts since the boot, and the kernel's constant before it. One load: the verifier replaces the call.
+[[gnu::always_inline]] inline __u64 jiffies() { return reinterpret_cast<__u64 (*)()>(BPF_FUNC_jiffies64)(); }
 [[gnu::always_inline]] inline __u64 frame_length(xdp_md* context) {
   return reinterpret_cast<__u64 (*)(xdp_md*)>(BPF_FUNC_xdp_get_buff_len)(context);
 }

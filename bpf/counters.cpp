@@ -19,17 +19,19 @@ Record sum(int fd, u32 key, unsigned cpus) {
   return __builtin_bit_cast(Record, total);
 }
 
+template <class Record>
 void reset(int fd, u32 key, unsigned cpus) {
-  const std::vector<Counters> zeroes(cpus);
+  const std::vector<Record> zeroes(cpus);
   bpf_map_update_elem(fd, &key, zeroes.data(), BPF_EXIST);
 }
 
 }  // namespace
 
-Counting::Counting(int verdicts_fd, int services_fd, int backends_fd)
+Counting::Counting(int verdicts_fd, int services_fd, int backends_fd, int flows_fd)
     : verdicts_fd_(verdicts_fd),
       services_fd_(services_fd),
       backends_fd_(backends_fd),
+      flows_fd_(flows_fd),
       cpus_(static_cast<unsigned>(libbpf_num_possible_cpus())) {}
 
 VerdictTotals Counting::verdicts() const {
@@ -42,7 +44,11 @@ VerdictCounters Counting::verdict(u32 index) const { return sum<VerdictCounters>
 
 Counters Counting::service(u32 id) const { return sum<Counters>(services_fd_, id, cpus_); }
 Counters Counting::backend(u32 id) const { return sum<Counters>(backends_fd_, id, cpus_); }
-void Counting::reset_service(u32 id) const { reset(services_fd_, id, cpus_); }
-void Counting::reset_backend(u32 id) const { reset(backends_fd_, id, cpus_); }
+FlowCounters Counting::flows(u32 service) const { return sum<FlowCounters>(flows_fd_, service, cpus_); }
+void Counting::reset_service(u32 id) const {
+  reset<Counters>(services_fd_, id, cpus_);
+  reset<FlowCounters>(flows_fd_, id, cpus_);
+}
+void Counting::reset_backend(u32 id) const { reset<Counters>(backends_fd_, id, cpus_); }
 
 }  // namespace weir::bpf

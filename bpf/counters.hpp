@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "dataplane/core/flow_table.hpp"
 #include "dataplane/core/tables.hpp"
 #include "dataplane/core/verdict.hpp"
 
@@ -14,13 +15,14 @@ using VerdictTotals = std::array<VerdictCounters, verdict_count>;
 
 class Counting {
  public:
-  Counting(int verdicts_fd, int services_fd, int backends_fd);
+  Counting(int verdicts_fd, int services_fd, int backends_fd, int flows_fd);
 
   [[nodiscard]] VerdictTotals verdicts() const;
   [[nodiscard]] VerdictCounters verdict(u32 index) const;
   [[nodiscard]] Counters service(u32 id) const;
   [[nodiscard]] Counters backend(u32 id) const;
-  /// Back to zero, before an id is given out again.
+  [[nodiscard]] FlowCounters flows(u32 service) const;
+  /// Back to zero, before an id is given out again; a service's with those of its flows.
   void reset_service(u32 id) const;
   void reset_backend(u32 id) const;
 
@@ -28,6 +30,7 @@ class Counting {
   int verdicts_fd_;
   int services_fd_;
   int backends_fd_;
+  int flows_fd_;
   unsigned cpus_;  // possible CPUs: what the kernel copies per element
 };
 

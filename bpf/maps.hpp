@@ -7,6 +7,7 @@
 #include "bpf/bpfxx.hpp"
 #include "bpf/events.hpp"
 #include "dataplane/core/budget.hpp"
+#include "dataplane/core/flow_table.hpp"
 #include "dataplane/core/tables.hpp"
 #include "dataplane/core/verdict.hpp"
 
@@ -28,9 +29,19 @@ struct weir_tables_map {
 };
 BPF_SECTION(".maps") weir_tables_map weir_tables;
 
+struct weir_flows_map {
+  BPF_MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
+  BPF_MAP_NUMBER(max_entries, 1);
+  BPF_MAP_NUMBER(map_flags, BPF_F_MMAPABLE);
+  BPF_MAP_NUMBER(key_size, 4);
+  BPF_MAP_NUMBER(value_size, 64);  // loader: the length of the flow table
+};
+BPF_SECTION(".maps") weir_flows_map weir_flows;
+
 BPF_COUNTERS(weir_verdicts, weir::VerdictCounters, weir::verdict_count);
-BPF_COUNTERS(weir_svc_stats, weir::Counters, 1);  // loader; kernel names hold 15 characters
-BPF_COUNTERS(weir_be_stats, weir::Counters, 1);   // loader
+BPF_COUNTERS(weir_svc_stats, weir::Counters, 1);       // loader; kernel names hold 15 characters
+BPF_COUNTERS(weir_be_stats, weir::Counters, 1);        // loader
+BPF_COUNTERS(weir_flow_stats, weir::FlowCounters, 1);  // loader
 
 struct weir_budget_map {
   BPF_MAP_NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -39,6 +50,16 @@ struct weir_budget_map {
   BPF_MAP_TYPE(value, weir::AnswerBudget);
 };
 BPF_SECTION(".maps") weir_budget_map weir_budget;
+
+// Programs that weir_lb goes on in, entered by the loader.
+inline constexpr weir::u32 control_program = 0;
+struct weir_programs_map {
+  BPF_MAP_NUMBER(type, BPF_MAP_TYPE_PROG_ARRAY);
+  BPF_MAP_NUMBER(max_entries, 1);
+  BPF_MAP_TYPE(key, weir::u32);
+  BPF_MAP_TYPE(value, weir::u32);
+};
+BPF_SECTION(".maps") weir_programs_map weir_programs;
 
 struct weir_devices_map {
   BPF_MAP_NUMBER(type, BPF_MAP_TYPE_DEVMAP);
@@ -54,12 +75,28 @@ struct weir_events_map {
 };
 BPF_SECTION(".maps") weir_events_map weir_events;
 
+struct weir_resets_map {
+  BPF_MAP_NUMBER(type, BPF_MAP_TYPE_RINGBUF);
+  BPF_MAP_NUMBER(max_entries, 65536);
+};
+BPF_SECTION(".maps") weir_resets_map weir_resets;
+
 // The image's layout: constants to the verifier, so that it can prove every access. Set by the loader.
 extern "C" {
 extern const volatile weir::TableSizes weir_sizes;
 extern const volatile weir::TableOffsets weir_offsets;
+extern const volatile weir::FlowSizes weir_flow_sizes;
+extern const volatile weir::FlowOffsets weir_flow_offsets;
 extern const volatile weir::u32 weir_fill_headroom;
+extern const volatile weir::u32 weir_still_clock;
+extern const volatile weir::u64 weir_jiffy;
+extern const volatile weir::u64 weir_first_jiffy;
 const volatile weir::TableSizes weir_sizes = {};
 const volatile weir::TableOffsets weir_offsets = {};
+const volatile weir::FlowSizes weir_flow_sizes = {};
+const volatile weir::FlowOffsets weir_flow_offsets = {};
 const volatile weir::u32 weir_fill_headroom = 0;  // tests: fresh room holds a pattern before anything is written to it
+const volatile weir::u32 weir_still_clock = 0;    // tests: the time is the flow table's still_tick
+const volatile weir::u64 weir_jiffy = 0;          // loader: in nanoseconds
+const volatile weir::u64 weir_first_jiffy = 0;    // loader: the jiffies at which CLOCK_MONOTONIC began
 }

@@ -15,6 +15,13 @@ extern "C" [[gnu::noinline]] weir::u32 weir_forget(weir::u32 value) {
   return value;
 }
 
+// The flow table, apart from the rest: see flows.bpf.hpp.
+extern "C" {
+weir::u64 weir_recall(const weir::FlowQuery* query);
+weir::u64 weir_consult(const weir::FlowQuery* query);
+weir::u32 weir_note(const weir::FlowKey* key, weir::u32 packet);
+}
+
 namespace weir::bpf {
 
 /// The received frame as the core sees it. `end` bounds the part in the first buffer.
@@ -52,6 +59,19 @@ LB_INLINE Record* lookup(Map& map, u32 key) {
   return static_cast<Record*>(map_lookup(&map, &key));
 }
 
+/// Record `index` of the `count` that stand at `table` bytes from the start of an image, or null.
+template <class Record>
+LB_INLINE Record* record_at(u8* image, u64 table, u32 index, u32 count) {
+  u64 i = index;
+  // The comparison must bound the very register that the address is made from, and before it is made: clang (14..22)
+  // else compares a copy or computes the address first, and the verifier refuses: "unbounded memory access, make sure
+  // to bounds check any such access".
+  asm volatile("" : "+r"(i));
+  if (i >= count) return nullptr;
+  asm volatile("" : "+r"(i));
+  return reinterpret_cast<Record*>(image + table + i * sizeof(Record));
+}
+
 /// The tables in the image, and the host's routes as the kernel's FIB.
 struct KernelTables {
   xdp_md* context;
@@ -59,14 +79,7 @@ struct KernelTables {
 
   template <class Record>
   LB_INLINE const Record* at(u64 table, u32 index, u32 count) const {
-    u64 i = index;
-    // The comparison must bound the very register that the address is made from, and before it is made: clang (14..22)
-    // else compares a copy or computes the address first, and the verifier refuses: "unbounded memory access, make sure
-    // to bounds check any such access".
-    asm volatile("" : "+r"(i));
-    if (i >= count) return nullptr;
-    asm volatile("" : "+r"(i));
-    return reinterpret_cast<const Record*>(image + table + i * sizeof(Record));
+    return record_at<const Record>(image, table, index, count);
   }
   LB_INLINE const Globals* globals() const { return reinterpret_cast<const Globals*>(image); }
   LB_INLINE const Port* port(u32 i) const { return at<Port>(weir_offsets.ports, i, port_count); }
@@ -81,6 +94,32 @@ struct KernelTables {
     auto* budget = lookup<AnswerBudget>(weir_budget, 0);
     return budget && spend(*budget, load_once(globals()->icmp_rate), nanoseconds());
   }
+
+  LB_INLINE FlowSizes flow_sizes() const {
+    return {weir_flow_sizes.embryos, weir_flow_sizes.flows, weir_flow_sizes.ghosts};
+  }
+  LB_INLINE FlowBucket* embryos(u32 i) const {
+    return flow_record<FlowBucket>(weir_flow_offsets.embryos, i, weir_flow_sizes.embryos);
+  }
+  LB_INLINE FlowBucket* flows(u32 i) const {
+    return flow_record<FlowBucket>(weir_flow_offsets.flows, i, weir_flow_sizes.flows);
+  }
+  LB_INLINE GhostLine* ghosts(u32 i) const {
+    return flow_record<GhostLine>(weir_flow_offsets.ghosts, i, weir_flow_sizes.ghosts);
+  }
+  // The clocks' helpers cost 14 and 30 ns where a function's return is slow; jiffies cost nothing.
+  LB_INLINE u32 tick() const {
+    if (weir_still_clock) {
+      const auto* header = lookup<const FlowHeader>(weir_flows, 0);
+      return header ? load_once(header->still_tick) : 0;
+    }
+    return tick_of((jiffies() - weir_first_jiffy) * weir_jiffy);
+  }
+  LB_INLINE u64 recall(const FlowQuery& query) const { return weir_recall(&query); }
+  LB_INLINE u64 consult(const FlowQuery& query) const { return weir_consult(&query); }
+  LB_INLINE void note(const FlowKey& key, u32 packet) const { weir_note(&key, packet); }
+  LB_INLINE FlowCounters* flow_counters(u32 service) const { return lookup<FlowCounters>(weir_flow_stats, service); }
+  LB_INLINE void report(const EndedFlow& flow) const { ringbuf_output(&weir_resets, &flow, sizeof(flow), 0); }
 
   template <class Net>
   LB_INLINE Route route(const Net& net, const Ip& from, u32 length) const {
@@ -102,6 +141,11 @@ struct KernelTables {
   }
 
  private:
+  template <class Record>
+  LB_INLINE static Record* flow_record(u64 table, u32 index, u32 count) {
+    u8* const flow_image = lookup<u8>(weir_flows, 0);
+    return flow_image ? record_at<Record>(flow_image, table, index, count) : nullptr;
+  }
   LB_INLINE Route route_of(long outcome, const bpf_fib_lookup& query) const {
     switch (outcome) {
       case BPF_FIB_LKUP_RET_FRAG_NEEDED:

@@ -16,8 +16,8 @@
 #include "control/api/server.hpp"
 #include "control/daemon/check.hpp"
 #include "control/daemon/daemon.hpp"
+#include "control/daemon/directory_lock.hpp"
 #include "control/daemon/report.hpp"
-#include "control/daemon/state_directory.hpp"
 #include "control/store/seed_file.hpp"
 
 namespace {
@@ -57,12 +57,12 @@ Result<> serve(const Options& options) {
 
   if (auto allowed = daemon::may_run(options.pin_dir); !allowed) return allowed;
   if (auto free = daemon::nobody_serves(options.socket); !free) return free;
-  const auto held = daemon::StateDirectory::hold(options.state_dir);
+  const auto held = daemon::DirectoryLock::of_state(options.state_dir);
   if (!held) return tl::unexpected(held.error());
   auto seed =
       settings.seed ? Result<model::Seed>(*settings.seed) : store::load_or_create_seed(options.state_dir + "/seed");
   if (!seed) return tl::unexpected(seed.error());
-  const auto pins = daemon::StateDirectory::hold_pins(options.pin_dir);
+  const auto pins = daemon::DirectoryLock::of_pins(options.pin_dir);
   if (!pins) return tl::unexpected(pins.error());
   auto fast_path = daemon::FastPath::open(loop, settings, *seed, options.pin_dir);
   if (!fast_path) {
@@ -72,7 +72,7 @@ Result<> serve(const Options& options) {
 
   std::unique_ptr<api::Server> server;
   std::unique_ptr<api::Server> metrics;
-  daemon::Daemon daemon(desired, **fast_path, options.config, [&] { server->stop([&] { loop.stop(); }); });
+  daemon::Daemon daemon(loop, desired, **fast_path, options.config, [&] { server->stop([&] { loop.stop(); }); });
   // What can fail without touching traffic comes first; nobody is answered before the loop runs.
   const auto start = [&]() -> Result<> {
     auto listening = api::Server::listen(loop, daemon, options.socket);
@@ -83,9 +83,12 @@ Result<> serve(const Options& options) {
       if (!exporter) return tl::unexpected(exporter.error());
       metrics = std::move(*exporter);
     }
+    daemon.take_over(*plan);
     if (auto published = (*fast_path)->publish(*plan); !published) return published;
     desired.commit(*plan);
-    return (*fast_path)->go_live();
+    auto live = (*fast_path)->go_live();
+    if (live) daemon.start();
+    return live;
   };
   if (auto started = start(); !started) {
     if (!(*fast_path)->adopted()) static_cast<void>((*fast_path)->remove());

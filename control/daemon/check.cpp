@@ -12,8 +12,8 @@
 #include "bpf/features.hpp"
 #include "bpf/links.hpp"
 #include "control/api/socket_file.hpp"
+#include "control/daemon/directory_lock.hpp"
 #include "control/daemon/reachability.hpp"
-#include "control/daemon/state_directory.hpp"
 #include "control/net/watcher.hpp"
 
 namespace weir::daemon {
@@ -81,7 +81,7 @@ Result<> check_host(boost::asio::io_context& loop, const model::Settings& settin
 
 Result<> detach_without_daemon(const std::string& pin_dir) {
   if (std::filesystem::exists(pin_dir))
-    if (auto held = StateDirectory::hold_pins(pin_dir); !held) return tl::unexpected(held.error());
+    if (auto held = DirectoryLock::of_pins(pin_dir); !held) return tl::unexpected(held.error());
   const auto removed = bpf::remove_all(pin_dir);
   if (!removed) return fail(Fault::internal, "{}", removed.error());
   boost::asio::io_context loop;

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <utility>
 
 #include "control/config/config.hpp"
+#include "control/daemon/conns.hpp"
 #include "control/daemon/metrics.hpp"
 #include "control/daemon/report.hpp"
 #include "control/daemon/trace.hpp"
@@ -42,8 +44,13 @@ std::vector<Newcomer> newcomers(const model::Plan& plan) {
 
 }  // namespace
 
-Daemon::Daemon(Desired& desired, FastPath& fast_path, std::string config_file, std::function<void()> ended)
-    : desired_(desired), fast_path_(fast_path), config_file_(std::move(config_file)), ended_(std::move(ended)) {}
+Daemon::Daemon(boost::asio::io_context& loop, Desired& desired, FastPath& fast_path, std::string config_file,
+               std::function<void()> ended)
+    : desired_(desired),
+      fast_path_(fast_path),
+      config_file_(std::move(config_file)),
+      ended_(std::move(ended)),
+      flows_(loop, desired, fast_path, [this](const Drains::Name& name) { remove_drained(name); }) {}
 
 void Daemon::mutate(api::Request request, Done done) {
   queue_.push_back({std::move(request), std::move(done)});
@@ -55,7 +62,7 @@ void Daemon::next() {
   busy_ = true;
   auto plan = desired_.plan(queue_.front().request.mutation, queue_.front().request.force);
   if (!plan || plan->steps.empty()) return finish(std::move(plan));
-  check_then_carry_out(std::move(*plan));
+  check_then_conclude(std::move(*plan));
 }
 
 void Daemon::finish(Result<model::Plan> result) {
@@ -66,9 +73,9 @@ void Daemon::finish(Result<model::Plan> result) {
   next();
 }
 
-void Daemon::check_then_carry_out(model::Plan plan) {
+void Daemon::check_then_conclude(model::Plan plan) {
   const auto strangers = queue_.front().request.force ? std::vector<Newcomer>{} : newcomers(plan);
-  if (strangers.empty()) return finish(carry_out(std::move(plan)));
+  if (strangers.empty()) return conclude(std::move(plan));
   struct Check {
     model::Plan plan;
     std::size_t outstanding;
@@ -84,20 +91,43 @@ void Daemon::check_then_carry_out(model::Plan plan) {
       }
       if (--check->outstanding > 0) return;
       if (!check->outcome) return finish(tl::unexpected(check->outcome.error()));
-      finish(carry_out(std::move(check->plan)));
+      conclude(std::move(check->plan));
     });
+}
+
+void Daemon::conclude(model::Plan plan) {
+  queue_.front().request.dry_run ? foresee(std::move(plan)) : finish(carry_out(std::move(plan)));
+}
+
+// What the flow table knows is counted anew: the answer is about the flows of this moment.
+void Daemon::foresee(model::Plan plan) {
+  if (auto room = fast_path_.publisher().reserve(plan); !room) return finish(tl::unexpected(room.error()));
+  flows_.ask([this, plan = std::move(plan)]() mutable {
+    plan.effects = flows_.effects(plan);
+    finish(std::move(plan));
+  });
 }
 
 Result<model::Plan> Daemon::carry_out(model::Plan plan) {
   const api::Request& request = queue_.front().request;
   if (auto room = fast_path_.publisher().reserve(plan); !room) return tl::unexpected(room.error());
-  if (request.dry_run) return plan;
   if (auto stored = desired_.store(plan, std::holds_alternative<model::Replace>(request.mutation)); !stored)
     return tl::unexpected(stored.error());
   if (auto published = fast_path_.publish(plan); !published) return tl::unexpected(published.error());
   desired_.commit(plan);
+  flows_.changed(plan);
   ++generation_;
   return plan;
+}
+
+// Somebody's change that is under way may be about this very drain: then the next sweep asks again.
+void Daemon::remove_drained(const Drains::Name& name) {
+  if (busy_) return;
+  mutate({.mutation = model::DeleteBackend{name.first, name.second}}, [name](const Result<model::Plan>& done) {
+    if (!done)
+      fmt::print(stderr, "lbd: WARNING: {}/{} is drained and cannot be removed: {}\n", name.first, name.second,
+                 done.error().message);
+  });
 }
 
 Result<model::Replace> Daemon::parse_config(std::string_view text, const std::string& file_name) {
@@ -114,7 +144,7 @@ Result<model::Replace> Daemon::parse_config(std::string_view text, const std::st
 std::string Daemon::export_config() { return config::write(desired_.as_configuration()); }
 
 nlohmann::json Daemon::status() {
-  nlohmann::json document = report_status(desired_, fast_path_);
+  nlohmann::json document = report_status(desired_, fast_path_, flows_);
   document["version"] = WEIR_VERSION;
   document["pid"] = ::getpid();
   document["uptime_seconds"] =
@@ -126,44 +156,44 @@ nlohmann::json Daemon::status() {
 
 nlohmann::json Daemon::services() {
   nlohmann::json list = nlohmann::json::array();
-  for (const auto& [name, service] : desired_.pool().services()) list.push_back(report_service(*service, fast_path_));
+  for (const auto& [name, service] : desired_.pool().services())
+    list.push_back(report_service(*service, fast_path_, flows_));
   return list;
 }
 
-Result<nlohmann::json> Daemon::service(const std::string& name) {
-  const auto found = desired_.pool().find(name);
+Result<std::shared_ptr<const model::Service>> Daemon::find(const std::string& name) const {
+  auto found = desired_.pool().find(name);
   if (!found)
     return fail(Fault::not_found, "there is no service \"{}\"; `lbctl service list` shows those there are", name);
-  return report_service(*found, fast_path_);
+  return found;
+}
+
+Result<nlohmann::json> Daemon::service(const std::string& name) {
+  return find(name).map([&](const auto& found) { return report_service(*found, fast_path_, flows_); });
 }
 
 Result<nlohmann::json> Daemon::rows(const std::string& name) {
-  const auto found = desired_.pool().find(name);
-  if (!found)
-    return fail(Fault::not_found, "there is no service \"{}\"; `lbctl service list` shows those there are", name);
-  return report_rows(*found, fast_path_);
+  return find(name).map([&](const auto& found) { return report_rows(*found, fast_path_); });
 }
 
-nlohmann::json Daemon::stats() { return report_stats(desired_.pool(), fast_path_); }
+nlohmann::json Daemon::stats() { return report_stats(desired_.pool(), fast_path_, flows_); }
 Result<nlohmann::json> Daemon::trace(const api::TraceQuery& query) {
   return report_trace(query, desired_.pool(), fast_path_);
 }
-std::string Daemon::metrics() { return prometheus_text(desired_.pool(), fast_path_, generation_); }
+std::string Daemon::metrics() { return prometheus_text(desired_.pool(), fast_path_, flows_, generation_); }
 
 Result<nlohmann::json> Daemon::drain_status(const std::string& service, const std::string& backend) {
-  const auto found = desired_.pool().find(service);
-  if (!found || found->find(backend) == nullptr)
-    return fail(Fault::not_found, "there is no backend \"{}/{}\"; `lbctl backend list` shows those there are", service,
-                backend);
-  return nlohmann::json{{"service", service}, {"backend", backend}, {"state", "none"}};
+  return flows_.drain_status(service, backend);
 }
-Result<api::Pieces> Daemon::conns(const api::ConnFilter&) {
-  return api::Pieces([]() -> std::optional<std::string> { return std::nullopt; });
+Result<api::Pieces> Daemon::conns(const api::ConnFilter& filter) {
+  return list_conns(filter, desired_.pool(), fast_path_);
 }
-Result<nlohmann::json> Daemon::conn_count(const api::ConnFilter&) {
-  return nlohmann::json{{"count", 0}, {"by_backend", nlohmann::json::object()}};
+Result<nlohmann::json> Daemon::conn_count(const api::ConnFilter& filter) {
+  return count_conns(filter, desired_.pool(), fast_path_);
 }
-Result<nlohmann::json> Daemon::conn_kill(const api::ConnFilter&) { return nlohmann::json{{"killed", 0}}; }
+Result<nlohmann::json> Daemon::conn_kill(const api::ConnFilter& filter) {
+  return kill_conns(filter, desired_.pool(), fast_path_);
+}
 
 Result<> Daemon::detach() {
   if (auto removed = fast_path_.remove(); !removed) return removed;

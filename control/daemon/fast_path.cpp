@@ -11,6 +11,7 @@
 
 #include "control/daemon/mtu_warnings.hpp"
 #include "control/daemon/reachability.hpp"
+#include "control/flows/sweep.hpp"
 #include "control/model/text.hpp"
 #include "control/table/ports.hpp"
 #include "control/table/records.hpp"
@@ -60,7 +61,7 @@ Endpoints backends_of(const std::shared_ptr<const model::Service>& service) {
 }  // namespace
 
 FastPath::FastPath(boost::asio::io_context& loop, model::Settings settings, std::string pin_dir)
-    : settings_(std::move(settings)), pin_dir_(std::move(pin_dir)), events_(loop) {}
+    : loop_(loop), settings_(std::move(settings)), pin_dir_(std::move(pin_dir)), events_(loop) {}
 FastPath::~FastPath() = default;
 
 Result<std::unique_ptr<FastPath>> FastPath::open(boost::asio::io_context& loop, const model::Settings& settings,
@@ -96,7 +97,8 @@ Result<std::unique_ptr<FastPath>> FastPath::open(boost::asio::io_context& loop, 
 
 Result<> FastPath::open_engine(const model::Seed& seed) {
   const model::Limits& limits = settings_.limits;
-  auto engine = as_result(bpf::Engine::load({pin_dir_, sizes_for(limits.services, limits.backends, limits.rows)}));
+  auto engine = as_result(bpf::Engine::load({pin_dir_, sizes_for(limits.services, limits.backends, limits.rows),
+                                             flow_sizes_for(limits.flows, limits.embryos)}));
   if (!engine) return tl::unexpected(engine.error());
   engine_ = std::move(*engine);
   const FlowKeys keys = table::flow_keys(seed);
@@ -117,11 +119,24 @@ Result<> FastPath::open_engine(const model::Seed& seed) {
                               },
                           .is_local = [this](const Ip& address) { return watcher_->is_local(address); },
                           .service_given = [this](u32 id) { engine_->counting().reset_service(id); },
-                          .backend_given = [this](u32 id) { engine_->counting().reset_backend(id); }});
+                          .backend_given = [this](u32 id) { engine_->counting().reset_backend(id); },
+                          .hop_needed =
+                              [this](const Ip& address, bool needed) {
+                                if (needed)
+                                  watcher_->watch(address);
+                                else
+                                  watcher_->unwatch(address);
+                              },
+                          .sweep =
+                              [this] {
+                                return flows::sweep(engine_->flows(), engine_->memory(), present_tick(),
+                                                    publisher_->unsettled());
+                              }});
   for (Interface& interface : interfaces_)
     if (auto entered = enter(interface, *watcher_->link(interface.name)); !entered) return entered;
   table::write_tunnel(engine_->memory(), settings_.tunnel);
   store_once(engine_->memory().globals->icmp_rate, settings_.icmp_rate);
+  resets_ = std::make_unique<Resets>(loop_, *engine_);
   events_.assign(::dup(engine_->event_fd()));
   wait_for_events();
   return {};
@@ -162,6 +177,9 @@ Result<> FastPath::go_live() {
       return attached;
     }
   }
+  if (auto finished = as_result(engine_->finish_upgrade()); !finished) return finished;
+  if (const u32 former = engine_->upgraded_from(); former != 0)
+    log(fmt::format("took over tables of layout version {}, now {}", former, layout_version));
   publisher_->settle();
   const auto configured = [&](const std::string& name) {
     return std::any_of(interfaces_.begin(), interfaces_.end(), [&](const Interface& i) { return i.name == name; });

@@ -12,6 +12,7 @@
 
 #include "bpf/links.hpp"
 #include "bpf/loader.hpp"
+#include "control/daemon/resets.hpp"
 #include "control/model/settings.hpp"
 #include "control/net/watcher.hpp"
 #include "control/table/publisher.hpp"
@@ -49,6 +50,8 @@ class FastPath {
   [[nodiscard]] Result<> reachable_now(const Ip& backend, Mode mode) const;
 
   [[nodiscard]] TableMemory& memory() { return engine_->memory(); }
+  [[nodiscard]] FlowMemory& flows() { return engine_->flows(); }
+  [[nodiscard]] table::Publisher& publisher() { return *publisher_; }
   [[nodiscard]] const table::Publisher& publisher() const { return *publisher_; }
   [[nodiscard]] bpf::Counting& counting() { return engine_->counting(); }
   [[nodiscard]] net::Watcher& watcher() { return *watcher_; }
@@ -67,12 +70,14 @@ class FastPath {
   void on_link(const net::Link& link);
   void wait_for_events();
 
+  boost::asio::io_context& loop_;
   model::Settings settings_;
   std::string pin_dir_;
   std::unique_ptr<bpf::Engine> engine_;
   std::unique_ptr<net::Watcher> watcher_;
   std::unique_ptr<table::Publisher> publisher_;
   std::vector<Interface> interfaces_;
+  std::unique_ptr<Resets> resets_;
   boost::asio::posix::stream_descriptor events_;
   bool live_ = false;
 };

@@ -67,8 +67,9 @@ void verdicts(Text& text, FastPath& fast_path) {
 
 struct BackendRow {
   Sample sample;
-  u32 configured, effective, rows;
+  u32 configured, effective, rows, active;
   Admin admin;
+  std::optional<model::Drain> drain;
 };
 
 void backend_gauges(Text& text, const std::vector<BackendRow>& rows) {
@@ -85,21 +86,78 @@ void backend_gauges(Text& text, const std::vector<BackendRow>& rows) {
       text.sample(fmt::format("{},state=\"{}\"", b.sample.labels, model::to_text(admin)), b.admin == admin ? 1 : 0);
 }
 
+/// What is known of one service's flows.
+struct ServiceFlowRow {
+  std::string labels;
+  FlowCounters counters;
+  std::array<u64, flows::closed_text.size()> closed;
+  u64 active, moved;
+};
+
+void flow_table(Text& text, FastPath& fast_path, const FlowKeeper& flows) {
+  const FlowMemory& memory = fast_path.flows();
+  text.family("weir_flow_table_entries", "gauge", "Remembered flows.");
+  text.sample("", flows.survey().entries);
+  text.family("weir_flow_table_capacity_entries", "gauge", "How many can be remembered.");
+  text.sample("", memory.flows.size() * bucket_entries);
+  text.family("weir_flow_table_embryos", "gauge", "Remembered flows of which one packet has been seen.");
+  text.sample("", flows.survey().embryos);
+  text.family("weir_flow_table_capacity_embryos", "gauge", "How many of those can be remembered.");
+  text.sample("", memory.embryos.size() * bucket_entries);
+}
+
+void flow_counters(Text& text, const std::vector<ServiceFlowRow>& rows) {
+  text.family("weir_flow_evictions_total", "counter", "Remembered flows that had to make room for others.");
+  for (const ServiceFlowRow& s : rows) {
+    text.sample(s.labels + ",class=\"embryo\"", s.counters.evicted_embryo);
+    text.sample(s.labels + ",class=\"established\"", s.counters.evicted_established);
+    text.sample(s.labels + ",class=\"udp\"", s.counters.evicted_udp);
+  }
+  text.family("weir_flow_misroutes_total", "counter",
+              "Established flows that were evicted and seen again on another backend.");
+  for (const ServiceFlowRow& s : rows) text.sample(s.labels, s.counters.misroutes);
+  text.family("weir_service_connections_active", "gauge", "Remembered flows that go on, as the last sweep found them.");
+  for (const ServiceFlowRow& s : rows) text.sample(s.labels, s.active);
+  text.family("weir_service_connections_closed_total", "counter", "Remembered flows that have ended.");
+  for (const ServiceFlowRow& s : rows) {
+    for (std::size_t i = 0; i < s.closed.size(); ++i)
+      text.sample(fmt::format("{},reason=\"{}\"", s.labels, flows::closed_text[i]), s.closed[i]);
+    text.sample(s.labels + ",reason=\"evicted\"", s.counters.evicted_established + s.counters.evicted_udp);
+  }
+  text.family("weir_table_slots_moved_total", "counter", "Rows of a forwarding table that were given another owner.");
+  for (const ServiceFlowRow& s : rows) text.sample(s.labels, s.moved);
+}
+
+void drains(Text& text, const std::vector<BackendRow>& rows) {
+  text.family("weir_backend_connections_active", "gauge", "Remembered flows that go on, as the last sweep found them.");
+  for (const BackendRow& b : rows) text.sample(b.sample.labels, b.active);
+  text.family("weir_backend_drain_remaining_connections", "gauge", "Of a draining backend: the same.");
+  for (const BackendRow& b : rows)
+    if (b.drain) text.sample(b.sample.labels, b.active);
+  text.family("weir_backend_drain_started_timestamp_seconds", "gauge", "When the drain began, Unix time.");
+  for (const BackendRow& b : rows)
+    if (b.drain) text.sample(b.sample.labels, b.drain->started);
+}
+
 }  // namespace
 
-std::string prometheus_text(const model::Pool& pool, FastPath& fast_path, u64 generation) {
+std::string prometheus_text(const model::Pool& pool, FastPath& fast_path, const FlowKeeper& flows, u64 generation) {
   std::vector<Sample> services;
+  std::vector<ServiceFlowRow> remembered;
   std::vector<Sample> backends;
   std::vector<BackendRow> gauges;
   for (const auto& [name, service] : pool.services()) {
     const table::Placed* placed = fast_path.publisher().placed(name);
     if (!placed) continue;
     services.push_back({fmt::format("service=\"{}\"", name), fast_path.counting().service(placed->id)});
+    remembered.push_back({services.back().labels, fast_path.counting().flows(placed->id), flows.closed(name),
+                          active_flows(*placed, flows), fast_path.publisher().moved(name)});
     for (const model::Backend& b : service->backends) {
       const u32 id = backend_id(*placed, b);
       backends.push_back(
           {fmt::format("service=\"{}\",backend=\"{}\"", name, b.name), fast_path.counting().backend(id)});
-      gauges.push_back({backends.back(), b.weight, b.effective_weight(), rows_owned(*placed, id), b.admin});
+      gauges.push_back({backends.back(), b.weight, b.effective_weight(), rows_owned(*placed, id),
+                        flows.backend(id).remaining, b.admin, b.drain});
     }
   }
 
@@ -119,6 +177,9 @@ std::string prometheus_text(const model::Pool& pool, FastPath& fast_path, u64 ge
   traffic(text, "weir_backend_packets_total", "weir_backend_bytes_total", "weir_backend_connections_opened_total",
           backends);
   backend_gauges(text, gauges);
+  flow_table(text, fast_path, flows);
+  flow_counters(text, remembered);
+  drains(text, gauges);
   return text.take();
 }
 

@@ -5,10 +5,12 @@
 #include <string>
 
 #include "control/daemon/fast_path.hpp"
+#include "control/daemon/flow_keeper.hpp"
 #include "control/model/pool.hpp"
 
 namespace weir::daemon {
 
-[[nodiscard]] std::string prometheus_text(const model::Pool& pool, FastPath& fast_path, u64 generation);
+[[nodiscard]] std::string prometheus_text(const model::Pool& pool, FastPath& fast_path, const FlowKeeper& flows,
+                                          u64 generation);
 
 }  // namespace weir::daemon

@@ -35,6 +35,16 @@ void add_counters(json& document, const Counters& counters) {
   document["connections"] = counters.connections;
 }
 
+void add_flow_counters(json& document, const FlowCounters& counters) {
+  document["flows_remembered"] = counters.remembered;
+  document["flows_reselected"] = counters.reselected;
+  document["flows_evicted_embryo"] = counters.evicted_embryo;
+  document["flows_evicted_established"] = counters.evicted_established;
+  document["flows_evicted_udp"] = counters.evicted_udp;
+  document["flows_misrouted"] = counters.misroutes;
+  document["flows_reset"] = counters.resets;
+}
+
 json report_hop(const Ip& address, FastPath& fast_path) {
   const auto hop = fast_path.watcher().current(address);
   if (!hop) return {{"state", "unknown"}, {"interface", ""}, {"gateway", ""}, {"mac", ""}};
@@ -62,7 +72,7 @@ json report_drain(const model::Backend& backend) {
 }
 
 json report_backend(const model::Service& service, const model::Backend& backend, const table::Placed& placed,
-                    FastPath& fast_path) {
+                    FastPath& fast_path, const FlowKeeper& flows) {
   const u32 id = backend_id(placed, backend);
   const u32 rows = rows_owned(placed, id);
   json document = {{"name", backend.name},
@@ -75,6 +85,7 @@ json report_backend(const model::Service& service, const model::Backend& backend
                    {"rows", rows},
                    {"share", static_cast<double>(rows) / service.rows},
                    {"mtu", number_or_null(mtu_of(id, fast_path))},
+                   {"connections_active", flows.backend(id).remaining},
                    {"next_hop", report_hop(backend.endpoint.address, fast_path)}};
   add_counters(document, id == nobody ? Counters{} : fast_path.counting().backend(id));
   return document;
@@ -90,6 +101,13 @@ u32 backend_id(const table::Placed& placed, const model::Backend& backend) {
 u32 rows_owned(const table::Placed& placed, u32 backend) {
   const auto found = placed.rows_owned.find(backend);
   return backend == nobody || found == placed.rows_owned.end() ? 0 : found->second;
+}
+
+u64 active_flows(const table::Placed& placed, const FlowKeeper& flows) {
+  u64 active = 0;
+  for (const auto& [endpoint, id] : placed.backends) active += flows.backend(id).remaining;
+  for (const auto& [endpoint, leaving] : placed.leaving) active += flows.backend(leaving.id).remaining;
+  return active;
 }
 
 const char* action_text(Action action) {
@@ -120,7 +138,17 @@ std::vector<std::string> present_warnings(const Desired& desired, FastPath& fast
   return all;
 }
 
-json report_status(const Desired& desired, FastPath& fast_path) {
+/// How full the flow table is, and how many rows ask it. A service that remembers only the flows of changed rows has
+/// more flows than entries.
+json report_flows(FastPath& fast_path, const FlowKeeper& flows) {
+  const FlowMemory& memory = fast_path.flows();
+  const table::RowTotals rows = fast_path.publisher().row_totals();
+  return {{"entries", flows.survey().entries}, {"capacity", memory.flows.size() * bucket_entries},
+          {"embryos", flows.survey().embryos}, {"embryo_capacity", memory.embryos.size() * bucket_entries},
+          {"rows_moving", rows.moving},        {"rows_pinned", rows.pinned}};
+}
+
+json report_status(const Desired& desired, FastPath& fast_path, const FlowKeeper& flows) {
   std::size_t backends = 0;
   for (const auto& [name, service] : desired.pool().services()) backends += service->backends.size();
   json interfaces = json::array();
@@ -133,12 +161,18 @@ json report_status(const Desired& desired, FastPath& fast_path) {
                           {"mac", link ? net::mac_text(link->mac) : ""},
                           {"up", link && link->up}});
   }
-  return {{"services", desired.pool().services().size()}, {"backends", backends},
-          {"interfaces", std::move(interfaces)},          {"rows_used", fast_path.publisher().rows_used()},
-          {"rows_limit", fast_path.memory().rows.size()}, {"warnings", present_warnings(desired, fast_path)}};
+  std::vector<std::string> warnings = present_warnings(desired, fast_path);
+  for (std::string& warning : flows.warnings()) warnings.push_back(std::move(warning));
+  return {{"services", desired.pool().services().size()},
+          {"backends", backends},
+          {"interfaces", std::move(interfaces)},
+          {"rows_used", fast_path.publisher().rows_used()},
+          {"rows_limit", fast_path.memory().rows.size()},
+          {"flows", report_flows(fast_path, flows)},
+          {"warnings", std::move(warnings)}};
 }
 
-json report_service(const model::Service& service, FastPath& fast_path) {
+json report_service(const model::Service& service, FastPath& fast_path, const FlowKeeper& flows) {
   json document = {{"name", service.name},
                    {"vip", model::vip_text(service)},
                    {"protocol", model::to_text(service.protocol)},
@@ -157,7 +191,7 @@ json report_service(const model::Service& service, FastPath& fast_path) {
   const table::Placed* placed = fast_path.publisher().placed(service.name);
   const table::Placed none;
   for (const model::Backend& backend : service.backends) {
-    backends.push_back(report_backend(service, backend, placed ? *placed : none, fast_path));
+    backends.push_back(report_backend(service, backend, placed ? *placed : none, fast_path, flows));
     owned += backends.back()["rows"].get<u32>();
     mtus.push_back(placed ? mtu_of(backend_id(*placed, backend), fast_path) : std::nullopt);
   }
@@ -166,6 +200,7 @@ json report_service(const model::Service& service, FastPath& fast_path) {
   document["mtu"] = number_or_null(mtu);
   document["effective_mss"] = number_or_null(effective_mss(service, mtu));
   document["state"] = owned > 0 ? "ok" : "no_backend";
+  document["connections_active"] = placed ? active_flows(*placed, flows) : 0;
   add_counters(document, placed ? fast_path.counting().service(placed->id) : Counters{});
   return document;
 }
@@ -188,7 +223,7 @@ json report_rows(const model::Service& service, FastPath& fast_path) {
       {"service", service.name}, {"rows", service.rows}, {"backends", std::move(names)}, {"table", std::move(table)}};
 }
 
-json report_stats(const model::Pool& pool, FastPath& fast_path) {
+json report_stats(const model::Pool& pool, FastPath& fast_path, const FlowKeeper& flows) {
   json verdicts = json::array();
   const bpf::VerdictTotals totals = fast_path.counting().verdicts();
   for (u32 i = 0; i < verdict_count; ++i)
@@ -205,9 +240,15 @@ json report_stats(const model::Pool& pool, FastPath& fast_path) {
     if (!placed) continue;
     services.push_back({{"name", name}});
     add_counters(services.back(), fast_path.counting().service(placed->id));
+    add_flow_counters(services.back(), fast_path.counting().flows(placed->id));
+    services.back()["connections_active"] = active_flows(*placed, flows);
+    services.back()["rows_moving"] = placed->totals.moving;
+    services.back()["rows_pinned"] = placed->totals.pinned;
     for (const model::Backend& backend : service->backends) {
       backends.push_back({{"service", name}, {"name", backend.name}});
-      add_counters(backends.back(), fast_path.counting().backend(backend_id(*placed, backend)));
+      const u32 id = backend_id(*placed, backend);
+      add_counters(backends.back(), fast_path.counting().backend(id));
+      backends.back()["connections_active"] = flows.backend(id).remaining;
     }
   }
   return {{"verdicts", std::move(verdicts)}, {"services", std::move(services)}, {"backends", std::move(backends)}};

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "control/daemon/names.hpp"
 #include "control/daemon/report.hpp"
 #include "control/model/text.hpp"
 #include "dataplane/core/decide.hpp"
@@ -112,6 +113,10 @@ struct Note {
     return Verdict::too_big;
   }
   template <class Net>
+  Verdict operator()(const Reset<Net>&) const {
+    return Verdict::answered_reset;
+  }
+  template <class Net>
   Verdict operator()(const ControlMessage<Net>&) const {
     return Verdict::icmp_not_balanced;
   }
@@ -133,30 +138,82 @@ std::string outer_line(const OuterHeaders& outer) {
   return fmt::format("{}, UDP port {} -> {}", addresses, *outer.source_port, outer.destination_port);
 }
 
-/// Names for what the decision points at.
-struct Named {
-  std::string service;
-  std::string backend;
-  std::string address;
+/// The live tables; a packet that is asked about leaves no trace in the flow table.
+struct LookingTables : MemoryTables {
+  using MemoryTables::MemoryTables;
+  [[nodiscard]] u64 recall(const FlowQuery& query) const { return consult_flow(*this, query); }
+  void note(const FlowKey&, u32) const {}
 };
-Named names_of(const Decision& d, const model::Pool& pool, const table::Publisher& publisher) {
-  for (const auto& [name, service] : pool.services()) {
-    const table::Placed* placed = publisher.placed(name);
-    if (!placed || placed->id != d.service_id) continue;
-    for (const model::Backend& backend : service->backends)
-      if (d.backend_id != nobody && backend_id(*placed, backend) == d.backend_id)
-        return {name, backend.name, model::to_text(backend.endpoint)};
-    return {name, "", ""};
+
+const char* state_text(RowState state) {
+  switch (state) {
+    case RowState::settled:
+      return "settled";
+    case RowState::moving:
+      return "moving";
+    case RowState::pinned:
+      return "pinned";
   }
-  return {};
+  return "unknown";
+}
+
+/// What row and flow table say of a flow, each for itself.
+struct Memory {
+  bool asked = false;  ///< whether the flow table has a say
+  bool known = false;  ///< whether it knows the flow
+  bool ended = false;  ///< by the operator
+};
+template <class Net>
+Memory consult(const LookingTables& tables, const Pick& p, const Service& service, u32 service_id,
+               const Packet<Net>& packet, u32& backend) {
+  Memory memory{.asked = p.asks_memory()};
+  if (!memory.asked) return memory;
+  const FlowQuery query = flow_query(p, service, service_id, packet.net, packet.ports, packet.protocol, packet.flags);
+  const u64 recalled = consult_flow(tables, query);
+  u64 word = 0;
+  memory.known = find_flow(tables, query.key, key_hash(tables.globals()->keys, query.key), word) &&
+                 !is_expired(word, query.timeouts, tables.tick()) && flow_backend(word) == recalled_backend(recalled);
+  memory.ended = (recalled & recalled_ended) != 0;
+  backend = recalled_backend(recalled);
+  return memory;
+}
+
+void add_row(json& document, std::vector<std::string>& lines, const Pick& p, const Memory& memory, const Names& names) {
+  const u32 row = p.row - table_first_row(p.table);
+  const RowState state = row_state(p.row_word);
+  document["hash"] = fmt::format("{:016x}", p.hash);
+  document["row"] = row;
+  document["row_state"] = state_text(state);
+  document["row_owner"] = names.backend(row_owner(p.row_word));
+  document["row_stable_owner"] = names.backend(row_stable(p.row_word));
+  document["from"] = memory.known ? "flow entry" : "row";
+  document["ended"] = memory.ended;
+  lines.push_back(fmt::format("hash      {:016x} over {}", p.hash,
+                              table_hash(p.table) == HashOn::source ? "the source address" : "the 5-tuple"));
+  const auto shown = [&](u32 id) { return id == nobody ? std::string("nobody") : names.backend(id); };
+  std::string line = fmt::format("row       {} of {}", row, 1U << table_log2_rows(p.table));
+  if (state != RowState::settled)
+    line += fmt::format(", {}, owner {}", state_text(state), shown(row_owner(p.row_word)));
+  if (state == RowState::moving) line += fmt::format(", before {}", shown(row_stable(p.row_word)));
+  lines.push_back(std::move(line));
+  if (memory.asked)
+    lines.push_back(fmt::format("flows     {}", memory.known ? "know the flow: it stays where it is"
+                                                             : "do not know the flow: the row decides"));
+  if (memory.ended) lines.push_back("ended     by the operator: TCP is answered with a RST, UDP is dropped");
 }
 
 template <class Net>
 json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fast_path) {
   // Towards a client the kernel's routes decide, packet by packet; the trace stops at the translation.
-  const MemoryTables tables(fast_path.memory(), [](const Ip&, const Ip&, u32) {
-    return Route{Verdict::returned_nat, 0};
-  });
+  MemoryFlows flows;
+  flows.memory = fast_path.flows();
+  flows.tick = present_tick;
+  const LookingTables tables(
+      fast_path.memory(),
+      [](const Ip&, const Ip&, u32) {
+        return Route{Verdict::returned_nat, 0};
+      },
+      [] { return true; }, flows);
   const Globals& globals = *fast_path.memory().globals;
   std::vector<u8> bytes = packet_of<Net>(query);
   const Frame frame{bytes.data(), bytes.data() + bytes.size()};
@@ -167,9 +224,11 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
   const Service* service = tables.service(d.service_id);
   const bool forward = d.service_id != 0 && service;
   Pick p{};
+  Memory memory;
   if (forward) {
     p = pick(tables, globals, *service, packet.net, packet.ports, packet.protocol);
     d.backend_id = p.backend;
+    memory = consult(tables, p, *service, d.service_id, packet, d.backend_id);
   } else {
     d.backend_id = find_answering(tables, globals, packet.net.source, packet.protocol, packet.source_port());
     if (const Backend* backend = tables.backend(d.backend_id); backend && d.backend_id != nobody)
@@ -177,28 +236,35 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
   }
   d.verdict = balance<Net>(frame, 0, tables, globals, Note{d, globals});
   const VerdictInfo& info = verdict_table[static_cast<u32>(d.verdict)];
-  const Named named = names_of(d, pool, fast_path.publisher());
+  const Names names(pool, fast_path);
+  const std::string service_name = names.service(d.service_id);
+  const std::string backend_name = names.backend(d.backend_id);
+  std::string address;
+  if (const Backend* backend = tables.backend(d.backend_id); backend && d.backend_id != nobody)
+    address = model::to_text(model::Endpoint{backend->address, to_host(backend->port)});
 
   std::vector<std::string> lines;
-  json document = {{"verdict", info.name},     {"action", action_text(info.action)},
-                   {"service", named.service}, {"hash", nullptr},
-                   {"row", nullptr},           {"backend", named.backend},
-                   {"address", named.address}, {"egress", ""},
-                   {"next_hop_mac", ""},       {"outer", nullptr}};
+  json document = {{"verdict", info.name},
+                   {"action", action_text(info.action)},
+                   {"service", service_name},
+                   {"hash", nullptr},
+                   {"row", nullptr},
+                   {"backend", backend_name},
+                   {"row_state", nullptr},
+                   {"row_owner", nullptr},
+                   {"row_stable_owner", nullptr},
+                   {"from", nullptr},
+                   {"ended", false},
+                   {"address", address},
+                   {"egress", ""},
+                   {"next_hop_mac", ""},
+                   {"outer", nullptr}};
   lines.push_back(fmt::format("packet    {} {} -> {}", model::to_text(query.protocol), model::to_text(query.source),
                               model::to_text(query.destination)));
-  if (!named.service.empty()) lines.push_back(fmt::format("service   {} (id {})", named.service, d.service_id));
-  if (forward) {
-    const u32 row = p.row - table_first_row(p.table);
-    document["hash"] = fmt::format("{:016x}", p.hash);
-    document["row"] = row;
-    lines.push_back(fmt::format("hash      {:016x} over {}", p.hash,
-                                table_hash(p.table) == HashOn::source ? "the source address" : "the 5-tuple"));
-    lines.push_back(fmt::format("row       {} of {}", row, 1U << table_log2_rows(p.table)));
-  }
-  if (!named.backend.empty())
-    lines.push_back(
-        fmt::format("backend   {}/{} {} (id {})", named.service, named.backend, named.address, d.backend_id));
+  if (!service_name.empty()) lines.push_back(fmt::format("service   {} (id {})", service_name, d.service_id));
+  if (forward) add_row(document, lines, p, memory, names);
+  if (!backend_name.empty())
+    lines.push_back(fmt::format("backend   {}/{} {} (id {})", service_name, backend_name, address, d.backend_id));
   if (d.outer) {
     document["outer"] = outer_json(*d.outer);
     lines.push_back(outer_line(*d.outer));

@@ -79,6 +79,11 @@ void AddressBook::set_local(const Ip& vip, VipState state) {
   if (vips_.contains(vip_key(vip))) index_.put(vip_key(vip), static_cast<u32>(state));
 }
 
+bool AddressBook::answers(u32 id) const {
+  const Backend& record = memory_.backends[id];
+  return record.mode != Mode::nat || index_.get(answer_key(record)) == id;
+}
+
 u32 AddressBook::service_at(const Service& record) const { return index_.get(service_key(record)); }
 
 // A bit is there before the first key that needs it and until after the last one.

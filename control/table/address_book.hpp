@@ -37,6 +37,8 @@ class AddressBook {
   void set_hash(u32 service, HashOn hash, const Backends& backends);
   void set_local(const Ip& vip, VipState state);
 
+  /// Whether answers of a backend are mapped back by its own record, as far as its mode needs that.
+  [[nodiscard]] bool answers(u32 id) const;
   /// The service at the VIP, port and protocol of `record`, or 0.
   [[nodiscard]] u32 service_at(const Service& record) const;
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/table/publisher.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "control/model/text.hpp"
-#include "control/table/maglev.hpp"
-#include "control/table/records.hpp"
 
 namespace weir::table {
 namespace {
@@ -25,12 +26,15 @@ auto take_rested(const Take& take) {
   return taken;
 }
 
-/// Whether both are the same service to a packet and to a backend's answer.
-bool same_place(const Service& a, const Service& b) {
-  return a.vip == b.vip && a.port == b.port && a.protocol == b.protocol && a.mode == b.mode;
+bool is_stateless() {
+  const char* const set = std::getenv("WEIR_TEST_STATELESS");
+  return set && std::string_view(set) == "1";
 }
 
-std::string endpoint_text(const Backend& b) { return model::to_text(model::Endpoint{b.address, to_host(b.port)}); }
+u32 tick_at(Time time) {
+  return tick_of(
+      static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count()));
+}
 
 }  // namespace
 
@@ -38,6 +42,7 @@ Publisher::Publisher(TableMemory& memory, const model::Seed& seed, Surroundings 
     : memory_(memory),
       seed_(seed),
       around_(std::move(surroundings)),
+      stateless_(is_stateless()),
       book_(memory),
       service_ids_(static_cast<u32>(memory.services.size())),
       backend_ids_(static_cast<u32>(memory.backends.size())),
@@ -45,28 +50,9 @@ Publisher::Publisher(TableMemory& memory, const model::Seed& seed, Surroundings 
   adopt();
 }
 
-void Publisher::adopt() {
-  for (u32 id = 1; id < memory_.services.size(); ++id) {
-    const Service& record = memory_.services[id];
-    if (record.in_use == 0) continue;
-    service_ids_.reserve(id);
-    row_pool_.reserve(table_first_row(record.table), 1U << table_log2_rows(record.table));
-    book_.adopt_service(id, state_of(record.vip));
-    adopted_[id];
-  }
-  for (u32 id = 1; id < memory_.backends.size(); ++id) {
-    const Backend& record = memory_.backends[id];
-    if (record.in_use == 0) continue;
-    backend_ids_.reserve(id);
-    backends_at_.emplace(model::to_text(record.address), id);
-    book_.adopt_backend(id);
-    // A daemon that was killed between a service's backends and the service itself leaves backends of nobody.
-    if (const auto service = adopted_.find(record.service); service != adopted_.end())
-      service->second.emplace(endpoint_text(record), id);
-    else
-      withdraw_backend(id);
-  }
-}
+u32 Publisher::tick() const { return tick_at(around_.clock()); }
+// A packet that was decided on the old word is long gone by then, and what it had to remember is in the flow table.
+u32 Publisher::tick_after_rest() const { return tick_at(around_.clock() + rest_time); }
 
 Result<> Publisher::apply(const model::Plan& plan) {
   const auto remove_gone = [&] {
@@ -76,11 +62,11 @@ Result<> Publisher::apply(const model::Plan& plan) {
   bool removed = false;
   for (const model::Step& step : plan.steps) {
     if (!step.after) continue;
-    auto done = put(*step.after);
+    auto done = put(*step.after, plan);
     if (!done && !removed) {  // perhaps there is room once the rest of the plan has been carried out
       remove_gone();
       removed = true;
-      done = put(*step.after);
+      done = put(*step.after, plan);
     }
     if (!done) return done;
   }
@@ -88,35 +74,38 @@ Result<> Publisher::apply(const model::Plan& plan) {
   return {};
 }
 
-void Publisher::take_over(const model::Service& service, Placed& placed) {
-  const Service wanted = service_record(service, 0);
-  const u32 id = book_.service_at(wanted);
-  const auto found = adopted_.find(id);
-  if (found == adopted_.end() || memory_.services[id].mode != service.mode) return;
-  placed.id = id;
-  placed.first_row = table_first_row(memory_.services[id].table);
-  placed.rows = 1U << table_log2_rows(memory_.services[id].table);
-  placed.backends = std::move(found->second);
-  adopted_.erase(found);
+/// Whether `service` is the placed one to a packet and to a backend's answer.
+bool Publisher::stands_there(const Placed& placed, const model::Service& service) const {
+  const Service& record = memory_.services[placed.id];
+  return record.vip == service.vip.address && to_host(record.port) == service.vip.port &&
+         record.protocol == service.protocol && record.mode == service.mode;
 }
 
-Result<> Publisher::put(const model::Service& service) {
+/// A service that goes with this plan and stands where `service` is to stand: only its name changes.
+const Placed* Publisher::predecessor(const model::Service& service, const model::Plan& plan) const {
+  if (placed_.contains(service.name)) return nullptr;
+  for (const model::Step& step : plan.steps)
+    if (const Placed* const old = step.after ? nullptr : placed(step.name); old && stands_there(*old, service))
+      return old;
+  return nullptr;
+}
+
+Result<> Publisher::put(const model::Service& service, const model::Plan& plan) {
   Placed placed;
-  if (const auto found = placed_.find(service.name); found != placed_.end()) placed = found->second;
-  if (placed.id == 0) take_over(service, placed);
-  // A service of this name with another VIP, protocol or mode is another service: it goes when the new one stands.
-  u32 outgoing = 0;
-  std::map<std::string, u32> outgoing_backends;
-  if (placed.id != 0) {
-    if (!same_place(memory_.services[placed.id], service_record(service, 0))) {
-      outgoing = placed.id;
-      outgoing_backends = std::move(placed.backends);
-      placed = Placed{};
-    }
+  const Placed* const renamed = predecessor(service, plan);
+  if (renamed) {
+    placed = *renamed;
+  } else if (const auto found = placed_.find(service.name); found != placed_.end()) {
+    placed = found->second;
+  } else {
+    take_over(service, placed);
   }
+  // A service of this name with another VIP, protocol or mode is another service: it goes when the new one stands.
+  const bool replaces = placed.id != 0 && !stands_there(placed, service);
+  if (replaces) placed = Placed{};
   const bool fresh = placed.id == 0;
   if (fresh) {
-    const auto id = take_rested([&](Time t) { return service_ids_.take(t); });
+    const auto id = take_id(service_ids_);
     if (!id) return fail(Fault::internal, "no room for service \"{}\": the table of services is full", service.name);
     placed.id = *id;
     around_.service_given(*id);
@@ -129,37 +118,55 @@ Result<> Publisher::put(const model::Service& service) {
     book_.set_hash(*id, service.hash, {});
   }
   const std::map<std::string, u32> before = placed.backends;
-  auto written = add_backends(service, placed);
-  if (written) written = write_rows(service, placed);
+  const std::map<std::string, Leaving> left = placed.leaving;
+  auto stretch = make_room(service, placed);
+  auto written = stretch ? add_backends(service, placed) : Result<>(tl::unexpected(stretch.error()));
   if (!written) {  // gives back what this call has taken
     for (const auto& [endpoint, id] : placed.backends)
-      if (!before.contains(endpoint)) withdraw_backend(id);
+      if (!before.contains(endpoint) && !left.contains(endpoint)) withdraw_backend(id);
+    if (stretch && stretch->moves) row_pool_.give_back(stretch->first, service.rows, now());
     if (fresh) service_ids_.give_back(placed.id, now());
     return written;
   }
+  set_terms(service, placed);
+  set_states(service, placed);
+  write_rows(service, placed, *stretch);
   if (fresh) {
     if (!book_.add_service(placed.id, state_of(service.vip.address)))
       return fail(Fault::internal, "no room for service \"{}\": the index is full", service.name);
   }
   drop_absent(service, placed);
-  placed_[service.name] = std::move(placed);
-  if (outgoing != 0) {
-    withdraw_service(outgoing);
-    for (const auto& [endpoint, id] : outgoing_backends) withdraw_backend(id);
-  }
+  if (renamed)
+    placed_.erase(std::find_if(placed_.begin(), placed_.end(), [&](const auto& p) { return &p.second == renamed; }));
+  Placed outgoing = std::exchange(placed_[service.name], std::move(placed));
+  if (replaces) withdraw(outgoing);
   return {};
+}
+
+Result<Publisher::Stretch> Publisher::make_room(const model::Service& service, const Placed& placed) {
+  if (placed.rows == service.rows) return Stretch{placed.first_row, false};
+  const auto taken = take_rested([&](Time t) { return row_pool_.take(service.rows, t); });
+  if (!taken)
+    return fail(Fault::internal, "no room for the {} rows of service \"{}\": raise limits.rows and restart",
+                service.rows, service.name);
+  return Stretch{*taken, true};
 }
 
 Result<> Publisher::add_backends(const model::Service& service, Placed& placed) {
   for (const model::Backend& backend : service.backends) {
     const std::string endpoint = model::to_text(backend.endpoint);
     if (placed.backends.contains(endpoint)) continue;
-    const auto id = take_rested([&](Time t) { return backend_ids_.take(t); });
+    if (const auto back = placed.leaving.find(endpoint); back != placed.leaving.end()) {
+      placed.backends.emplace(endpoint, back->second.id);
+      continue;  // it stays among those that leave until set_states
+    }
+    const auto id = take_id(backend_ids_);
     if (!id)
       return fail(Fault::internal, "no room for {}/{}: the table of backends is full", service.name, backend.name);
     around_.backend_given(*id);
-    memory_.backends[*id] =
-        backend_record(service, placed.id, backend.endpoint, around_.hop_of(backend.endpoint.address));
+    const Backend record = backend_record(service, placed.id, backend, around_.hop_of(backend.endpoint.address));
+    evict_leaving(record);
+    memory_.backends[*id] = record;
     std::atomic_thread_fence(std::memory_order_seq_cst);
     backends_at_.emplace(model::to_text(backend.endpoint.address), *id);
     placed.backends.emplace(endpoint, *id);
@@ -169,84 +176,71 @@ Result<> Publisher::add_backends(const model::Service& service, Placed& placed) 
   return {};
 }
 
-Result<> Publisher::write_rows(const model::Service& service, Placed& placed) {
-  std::vector<Member> members;
-  for (const model::Backend& b : service.backends)
-    members.push_back({b.endpoint, b.effective_weight(), placed.backends.at(model::to_text(b.endpoint))});
-  const std::vector<u32> owners = build(seed_, service.protocol, service.vip, members, service.rows);
-
-  const bool moves = placed.rows != service.rows;
-  u32 first = placed.first_row;
-  if (moves) {
-    const auto taken = take_rested([&](Time t) { return row_pool_.take(service.rows, t); });
-    if (!taken)
-      return fail(Fault::internal, "no room for the {} rows of service \"{}\": raise limits.rows and restart",
-                  service.rows, service.name);
-    first = *taken;
+void Publisher::set_terms(const model::Service& service, Placed& placed) {
+  placed.window = ticks_of_seconds(service.settle_window());
+  placed.idle = ticks_of_seconds(service.idle);
+  placed.own_window.clear();
+  for (const model::Backend& backend : service.backends) {
+    if (!backend.drain || backend.drain->deadline == 0) continue;
+    u32 window = ticks_of_seconds(backend.drain->deadline);
+    if (service.protocol == Protocol::udp) window = std::min(window, placed.idle);
+    placed.own_window.emplace(placed.backends.at(model::to_text(backend.endpoint)), window);
   }
-  placed.rows_owned.clear();
-  for (u32 i = 0; i < service.rows; ++i) {
-    const u32 owner = owners[i] == no_member ? nobody : owners[i];
-    const Row row = settled_row(owner);
-    if (Row& present = memory_.rows[first + i]; present != row) store_once(present, row);
-    ++placed.rows_owned[owner];
-  }
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  Service& record = memory_.services[placed.id];
-  if (service.hash != HashOn::source) book_.set_hash(placed.id, service.hash, placed.backends);
-  if (record.in_use == 0)
-    record = service_record(service, first);
-  else
-    store_once(record.table, table_word_of(service, first));
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (service.hash == HashOn::source) book_.set_hash(placed.id, service.hash, placed.backends);
-  if (moves && placed.rows != 0) row_pool_.give_back(placed.first_row, placed.rows, now());
-  placed.first_row = first;
-  placed.rows = service.rows;
-  return {};
 }
 
-void Publisher::drop_absent(const model::Service& service, Placed& placed) {
+/// What every backend of the service is to do from here on, those that are no longer wanted among them.
+void Publisher::set_states(const model::Service& service, Placed& placed) {
   std::map<std::string, u32> absent = placed.backends;
-  for (const model::Backend& backend : service.backends) absent.erase(model::to_text(backend.endpoint));
+  for (const model::Backend& backend : service.backends) {
+    const std::string endpoint = model::to_text(backend.endpoint);
+    const u32 id = placed.backends.at(endpoint);
+    absent.erase(endpoint);
+    if (placed.leaving.erase(endpoint) > 0) {
+      store_once(memory_.backends[id].in_use, 1U);
+      around_.hop_needed(backend.endpoint.address, false);
+    }
+    // What has been told to end does not begin to go on because it is still being drained.
+    const bool ending = memory_.backends[id].state == static_cast<u32>(BackendState::resetting);
+    if (!(ending && backend.admin == Admin::draining)) set_state(id, table::state_of(backend), placed);
+  }
   for (const auto& [endpoint, id] : absent) {
-    withdraw_backend(id);
-    placed.backends.erase(endpoint);
+    const auto present = static_cast<BackendState>(memory_.backends[id].state);
+    BackendState next = present;
+    if (service.on_remove == model::OnRemove::rehash || !book_.answers(id)) next = BackendState::dead;
+    if (present == BackendState::open || present == BackendState::draining) {
+      if (next == present && service.on_remove == model::OnRemove::keep) next = BackendState::draining;
+      if (next == present && service.on_remove == model::OnRemove::reset) next = BackendState::resetting;
+    }
+    set_state(id, next, placed);
+  }
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void Publisher::set_state(u32 id, BackendState state, Placed& placed) {
+  u32& present = memory_.backends[id].state;
+  if (present == static_cast<u32>(state)) return;
+  store_once(present, static_cast<u32>(state));
+  placed.changed = tick_after_rest();
+}
+
+void Publisher::end(const std::string& service, const model::Endpoint& endpoint) {
+  const auto found = placed_.find(service);
+  if (found == placed_.end()) return;
+  Placed& placed = found->second;
+  const std::string text = model::to_text(endpoint);
+  if (const auto backend = placed.backends.find(text); backend != placed.backends.end())
+    set_state(backend->second, BackendState::resetting, placed);
+  if (const auto leaving = placed.leaving.find(text); leaving != placed.leaving.end()) {
+    set_state(leaving->second.id, BackendState::resetting, placed);
+    leaving->second.since = tick();
   }
 }
 
 void Publisher::remove(const std::string& name) {
   const auto found = placed_.find(name);
   if (found == placed_.end()) return;
-  withdraw_service(found->second.id);
-  for (const auto& [endpoint, id] : found->second.backends) withdraw_backend(id);
+  withdraw(found->second);
   placed_.erase(found);
-}
-
-void Publisher::withdraw_service(u32 id) {
-  Service& record = memory_.services[id];
-  book_.remove_service(id);
-  row_pool_.give_back(table_first_row(record.table), 1U << table_log2_rows(record.table), now());
-  store_once(record.in_use, 0U);
-  service_ids_.give_back(id, now());
-}
-
-void Publisher::withdraw_backend(u32 id) {
-  Backend& record = memory_.backends[id];
-  book_.remove_backend(id);
-  auto [at, end] = backends_at_.equal_range(model::to_text(record.address));
-  while (at != end && at->second != id) ++at;
-  if (at != end) backends_at_.erase(at);
-  store_once(record.in_use, 0U);
-  backend_ids_.give_back(id, now());
-}
-
-void Publisher::settle() {
-  for (const auto& [id, backends] : std::exchange(adopted_, {})) {
-    withdraw_service(id);
-    for (const auto& [endpoint, backend] : backends) withdraw_backend(backend);
-  }
-  book_.settle();
 }
 
 VipState Publisher::state_of(const Ip& vip) const {

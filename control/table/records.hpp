@@ -22,8 +22,12 @@ struct Hop {
 [[nodiscard]] u32 backend_mtu(u32 hop_mtu, Mode mode, const Ip& backend);
 
 [[nodiscard]] Service service_record(const model::Service& service, u32 first_row);
-[[nodiscard]] Backend backend_record(const model::Service& service, u32 service_id, const model::Endpoint& backend,
+[[nodiscard]] Backend backend_record(const model::Service& service, u32 service_id, const model::Backend& backend,
                                      const Hop& hop);
+/// What a backend is to do for flows, as the operator wants it.
+[[nodiscard]] BackendState state_of(const model::Backend& backend);
+/// A service record's word of that name.
+[[nodiscard]] u64 timeouts_of(const model::Service& service);
 [[nodiscard]] u64 table_word_of(const model::Service& service, u32 first_row);
 
 }  // namespace weir::table

@@ -8,13 +8,13 @@ namespace weir::table {
 Result<> Publisher::reserve(const model::Plan& plan) const {
   RowPool rows = row_pool_;
   rows.wake();
-  u32 services = service_ids_.available();
-  u32 backends = backend_ids_.available();
+  u32 services = service_ids_.available() + static_cast<u32>(retired_services_.size());
+  u32 backends = backend_ids_.available() + static_cast<u32>(retired_backends_.size());
   const auto give_up = [&](const Placed& placed) {
     rows.give_back(placed.first_row, placed.rows, Time{});
     rows.wake();
     ++services;
-    backends += static_cast<u32>(placed.backends.size());
+    backends += static_cast<u32>(placed.backends.size() + placed.leaving.size());
   };
   bool removed = false;
   const auto remove_gone = [&] {
@@ -30,7 +30,9 @@ Result<> Publisher::reserve(const model::Plan& plan) const {
     const bool moves = !same || present->rows != step.after->rows;
     u32 newcomers = 0;
     for (const model::Backend& b : step.after->backends)
-      if (!same || !present->backends.contains(model::to_text(b.endpoint))) ++newcomers;
+      if (const std::string at = model::to_text(b.endpoint);
+          !same || !(present->backends.contains(at) || present->leaving.contains(at)))
+        ++newcomers;
     const auto fits = [&] {
       return (same || services > 0) && backends >= newcomers && (!moves || rows.take(step.after->rows, Time{}));
     };

@@ -49,6 +49,16 @@ struct TooBig {
   u32 service_id;  // in whose VIP's name; 0: in the name of the packet's destination
 };
 
+/// A request to answer a TCP packet of a flow that the operator has ended; see reply_reset() of reset.hpp.
+template <class Net>
+struct Reset {
+  using Network = Net;
+  u32 network;    // offset of the IP header
+  u32 transport;  // offset of the TCP header
+  u32 end;        // of the IP datagram
+  u32 service_id;
+};
+
 /// A request to go on with decide_icmp() of icmp.hpp.
 template <class Net>
 struct ControlMessage {
@@ -89,9 +99,28 @@ LB_INLINE Verdict transmit(const T& tables, Verdict verdict, const Packet<Net>& 
                            const Send& send) {
   const Port* egress = tables.port(hop_port(hop));
   if (!egress) return Verdict::internal_table;
-  const u16 mss = packet.offer ? table_mss(p.table) : u16{0};
+  const u16 mss = packet.offer() ? table_mss(p.table) : u16{0};
   return send(
       Transmit<Net, how>{verdict, packet, service, backend, service_id, backend_id, p.row, p.hash, hop, *egress, mss});
+}
+
+/// Asks the flow table where the packet's flow belongs. True when the operator has ended it.
+template <class Net, class T>
+LB_INLINE bool recall_into(const T& tables, const Globals& globals, const Service& service, u32 service_id,
+                           const Packet<Net>& packet, Pick& p) {
+  if (packet.piece != Piece::whole) {  // later fragments have no ports, and the first goes where they go
+    p.backend = row_alone(tables, p.row_word);
+    return false;
+  }
+  FlowQuery query = flow_query(p, service, service_id, packet.net, packet.ports, packet.protocol, packet.flags);
+  if (const u32 backend = glance(tables, globals, query)) {
+    p.backend = backend;
+    return false;
+  }
+  const u64 recalled = tables.recall(query);
+  p.backend = recalled_backend(recalled);
+  // The RST of an ended flow is its backend's.
+  return (recalled & recalled_ended) != 0 && (query.packet & query_rst) == 0;
 }
 
 /// Client to backend. `packet` is the flow's, or a fragment of one of a service that hashes on the source.
@@ -101,8 +130,12 @@ LB_INLINE Verdict forward(const T& tables, const Globals& globals, const Packet<
   const Service* service = tables.service(service_id);
   if (!service) return Verdict::internal_table;
   if (is_martian(packet.net)) return Verdict::martian_source;
-  const Pick p = pick(tables, globals, *service, packet.net, packet.ports, packet.protocol);
+  Pick p = pick(tables, globals, *service, packet.net, packet.ports, packet.protocol);
   if (!p.row_exists) return Verdict::internal_table;
+  if (p.asks_memory() && recall_into(tables, globals, *service, service_id, packet, p)) {
+    if (packet.protocol != static_cast<u8>(Protocol::tcp)) return Verdict::flow_ended;
+    return send(Reset<Net>{packet.network, packet.transport, packet.end, service_id});
+  }
   if (p.backend == nobody) return Verdict::no_backend;
   const Backend* backend = tables.backend(p.backend);
   if (!backend) return Verdict::internal_table;
@@ -125,6 +158,14 @@ LB_INLINE Verdict forward(const T& tables, const Globals& globals, const Packet<
   return transmit<How::encapsulate>(tables, verdict, packet, *service, service_id, *backend, p.backend, p, hop, send);
 }
 
+/// An answer's receiver in the place where its flow has its source.
+LB_INLINE V4 client_of(const V4& net) { return {net.destination, net.source}; }
+LB_INLINE V6 client_of(const V6& net) {
+  V6 flow{};
+  for (u32 i = 0; i < 4; ++i) flow.source[i] = net.destination[i];
+  return flow;
+}
+
 /// Backend to client, mode nat.
 template <class Net, class T, class Send>
 LB_INLINE Verdict answer(const T& tables, const Packet<Net>& packet, u32 backend_id, const Send& send) {
@@ -139,7 +180,12 @@ LB_INLINE Verdict answer(const T& tables, const Packet<Net>& packet, u32 backend
                ? Verdict::too_big
                : send(TooBig<Net>{packet.network, packet.length(), fitting(packet, route.mtu), backend->service});
   if (!(route.hop & hop_resolved)) return route.why;
-  const Pick p{load_once(service->table), 0, 0, 0, true};
+  const Pick p{load_once(service->table), 0, 0, 0, 0, true};
+  if (packet.flags & (tcp_fin | tcp_rst)) {
+    const u32 ports =
+        u32{service->port.raw ? service->port.raw : packet.source_port().raw} << 16 | packet.destination_port().raw;
+    tables.note(flow_key(client_of(packet.net), ports, backend->service), packet.flags);
+  }
   return transmit<How::untranslate>(tables, Verdict::returned_nat, packet, *service, backend->service, *backend,
                                     backend_id, p, route.hop, send);
 }

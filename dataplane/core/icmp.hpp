@@ -82,8 +82,12 @@ LB_INLINE Verdict forward_error(const T& tables, const Globals& globals, const P
   if (!service) return Verdict::internal_table;
   if (is_martian(packet.net)) return Verdict::martian_source;
   const u32 ports = quoted.ports >> 16 | quoted.ports << 16;
-  const Pick p = pick(tables, globals, *service, reversed(quoted.net), ports, quoted.protocol);
+  Pick p = pick(tables, globals, *service, reversed(quoted.net), ports, quoted.protocol);
   if (!p.row_exists) return Verdict::internal_table;
+  if (p.asks_memory()) {
+    FlowQuery query = flow_query(p, *service, service_id, reversed(quoted.net), ports, quoted.protocol, 0);
+    p.backend = recalled_backend(tables.consult(query));
+  }
   if (p.backend == nobody) return Verdict::no_backend;
   const Backend* backend = tables.backend(p.backend);
   if (!backend) return Verdict::internal_table;

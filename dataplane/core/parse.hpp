@@ -51,9 +51,12 @@ struct Packet {
   u8 protocol = 0;
   u8 ttl = 0;
   Piece piece = Piece::whole;
-  bool syn = false;    // TCP, SYN without ACK: opens a connection
-  bool offer = false;  // TCP, SYN with or without ACK: may offer a maximum segment size
+  u8 flags = 0;  // of TCP, 0 else
 
+  /// TCP, SYN without ACK: opens a connection.
+  LB_INLINE bool syn() const { return (flags & (tcp_syn | tcp_ack)) == tcp_syn; }
+  /// TCP, SYN with or without ACK: may offer a maximum segment size.
+  LB_INLINE bool offer() const { return (flags & tcp_syn) != 0; }
   LB_INLINE Be16 source_port() const { return {static_cast<u16>(ports)}; }
   LB_INLINE Be16 destination_port() const { return {static_cast<u16>(ports >> 16)}; }
   LB_INLINE u32 length() const { return end - network; }
@@ -74,8 +77,7 @@ LB_INLINE Parsed parse_transport(const F& frame, Packet<Net>& packet) {
     const u32 length = (tcp->data_offset >> 4) * 4U;
     if (length < sizeof(Tcp) || length > available) return unparsed(Verdict::bad_tcp_header);
     packet.ports = u32{tcp->source.raw} | u32{tcp->destination.raw} << 16;
-    packet.syn = (tcp->flags & (tcp_syn | tcp_ack)) == tcp_syn;
-    packet.offer = (tcp->flags & tcp_syn) != 0;
+    packet.flags = tcp->flags;
     return parsed();
   }
   if (balanced) {

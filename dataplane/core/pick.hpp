@@ -4,6 +4,7 @@
 
 #include "dataplane/core/flow.hpp"
 #include "dataplane/core/parse.hpp"
+#include "dataplane/core/recall.hpp"
 #include "dataplane/core/tables.hpp"
 
 namespace weir {
@@ -19,6 +20,7 @@ namespace weir {
 //   const Port*      port(u32 index)
 //   Route            route(net, const Ip& from, u32 length)   way to a client; the engine knows the host's routes
 //   bool             allow_answer()                           whether one more ICMP message may be sent now
+// and the flow table, see recall.hpp.
 struct Route {
   Verdict why;  // returned_nat when `hop` holds; too_big when a datagram of that length does not fit
   u64 hop;      // as in Backend; holds with too_big as well
@@ -65,13 +67,17 @@ LB_INLINE u32 find_answering(const T& tables, const Globals& globals, const Addr
   return id ? id : find(tables, globals, address, key_word(KeyKind::answer, protocol, Be16{0}));
 }
 
-/// Where a flow belongs. `backend` is `nobody` when its row has no owner.
+/// Where a flow belongs as far as its row can tell. `backend` is `nobody` when the row has no owner.
 struct Pick {
   u64 table;  // the service's table word
   u64 hash;
+  Row row_word;
   u32 row;
   u32 backend;
   bool row_exists;
+
+  /// Whether the flow table has a say.
+  LB_INLINE bool asks_memory() const { return (row_word >> (2 * backend_id_bits) | (table & table_track_all)) != 0; }
 };
 
 template <class Net, class T>
@@ -83,8 +89,18 @@ LB_INLINE Pick pick(const T& tables, const Globals& globals, const Service& serv
   p.row = row_index(p.table, p.hash);
   const Row* row = tables.row(p.row);
   p.row_exists = row != nullptr;
-  p.backend = row ? row_owner(load_once(*row)) : nobody;
+  p.row_word = row ? load_once(*row) : 0;
+  p.backend = row_owner(p.row_word);
   return p;
+}
+
+/// What a packet of a flow asks of the flow table. `flags` are TCP's.
+template <class Net>
+LB_INLINE FlowQuery flow_query(const Pick& p, const Service& service, u32 service_id, const Net& net, u32 ports,
+                               u8 protocol, u8 flags) {
+  const u32 packet = (protocol == static_cast<u8>(Protocol::udp) ? query_udp : flags) |
+                     (p.table & table_track_all ? query_track_all : 0);
+  return {flow_key(net, ports, service_id), p.row_word, load_once(service.timeouts), packet, 0};
 }
 
 /// A number that spreads flows over the outer headers' varying bits. It is mixed anew from the flow's hash, so that the

@@ -9,7 +9,12 @@
 namespace weir {
 
 inline constexpr u64 layout_magic = 0x0031'7269'6557'4c42ULL;  // "BLWeir1" in memory order
+#ifdef WEIR_TEST_FORMER_LAYOUT
+// Tests upgrade from a program whose records are of another length; see tests/upgrade.
 inline constexpr u32 layout_version = 2;
+#else
+inline constexpr u32 layout_version = 3;
+#endif
 
 /// One load, one store: neither torn nor merged by the compiler.
 template <class T>
@@ -64,9 +69,11 @@ struct alignas(64) Globals {
   u32 filter_shift;  // filter bit of an address: see address_bit
   FlowKeys keys;
   TableSizes sizes;
-  u32 icmp_rate;  // ICMP messages that Weir itself sends, per second and CPU; 0: none
-  u32 tunnel;     // which of `tunnels` holds: the other one is written, then this word
-  u32 reserved[4];
+  u32 icmp_rate;      // ICMP messages that Weir itself sends, per second and CPU; 0: none
+  u32 tunnel;         // which of `tunnels` holds: the other one is written, then this word
+  u32 service_bytes;  // of one record, for a program of another layout that takes the tables over
+  u32 backend_bytes;
+  u32 reserved[2];
   Tunnel tunnels[2];
 };
 static_assert(sizeof(Globals) == 256);
@@ -111,24 +118,37 @@ inline constexpr u32 nobody = 0;  // backend id 0 is never given out: rows of ze
 
 /// A service. `table` changes in one store; the rest is written before the index names the service.
 struct alignas(64) Service {
-  u64 table;  // bits 0..31 first row, 32..39 log2 of the number of rows, 40..47 HashOn, 48..63 greatest MSS or 0
+  u64 table;  // bits 0..31 first row, 32..39 log2 of rows, 40..46 HashOn, 47 track all, 48..63 greatest MSS or 0
   Ip vip;
   Be16 port;
   Protocol protocol;
   Mode mode;
-  u32 in_use;  // 1 while the control plane holds the record, so that a restarted daemon can take it over
-  u64 reserved[4];
+  u32 in_use;    // 1 while the control plane holds the record, so that a restarted daemon can take it over
+  u64 timeouts;  // of remembered flows, in ticks: bits 0..31 idle, 32..63 idle after a FIN or RST
+  u64 reserved[3];
 };
 static_assert(sizeof(Service) == 64);
 
-LB_INLINE constexpr u64 table_word(u32 first_row, u32 log2_rows, HashOn hash, u16 mss = 0) {
-  return u64{first_row} | u64{log2_rows} << 32 | static_cast<u64>(hash) << 40 | u64{mss} << 48;
+LB_INLINE constexpr u64 timeouts_word(u32 idle, u32 closing) { return u64{idle} | u64{closing} << 32; }
+LB_INLINE constexpr u32 timeout_idle(u64 timeouts) { return static_cast<u32>(timeouts); }
+LB_INLINE constexpr u32 timeout_closing(u64 timeouts) { return static_cast<u32>(timeouts >> 32); }
+
+inline constexpr u64 table_track_all = u64{1} << 47;
+
+LB_INLINE constexpr u64 table_word(u32 first_row, u32 log2_rows, HashOn hash, u16 mss = 0, bool track_all = false) {
+  return u64{first_row} | u64{log2_rows} << 32 | static_cast<u64>(hash) << 40 | (track_all ? table_track_all : 0) |
+         u64{mss} << 48;
 }
 LB_INLINE constexpr u32 table_first_row(u64 table) { return static_cast<u32>(table); }
 LB_INLINE constexpr u32 table_log2_rows(u64 table) { return static_cast<u32>(table >> 32) & 0x1f; }
-LB_INLINE constexpr HashOn table_hash(u64 table) { return static_cast<HashOn>(table >> 40 & 0xff); }
+LB_INLINE constexpr HashOn table_hash(u64 table) { return static_cast<HashOn>(table >> 40 & 0x7f); }
 /// The greatest MSS that the service lets a SYN announce, in bytes; 0: whatever it says.
 LB_INLINE constexpr u16 table_mss(u64 table) { return static_cast<u16>(table >> 48); }
+
+/// What a row's owners mean to a packet. settled: the owner takes every packet, and the flow table is not looked at.
+/// moving: the owner takes SYNs, which are remembered; other packets go where their flow is remembered, else to the
+/// stable owner, and are remembered. pinned: unknown flows are the owner's, and none is remembered any more.
+enum class RowState : u8 { settled = 0, moving = 1, pinned = 2 };
 
 /// A row of a forwarding table: bits 0..23 the backend that owns it now, 24..47 the stable owner, 48..55 the state.
 using Row = u64;
@@ -136,10 +156,19 @@ inline constexpr u32 backend_id_bits = 24;
 inline constexpr u32 backend_id_mask = (1U << backend_id_bits) - 1;
 
 LB_INLINE constexpr Row settled_row(u32 backend) { return u64{backend} | u64{backend} << backend_id_bits; }
+LB_INLINE constexpr Row make_row(RowState state, u32 owner, u32 stable) {
+  return u64{owner} | u64{stable} << backend_id_bits | u64{static_cast<u8>(state)} << (2 * backend_id_bits);
+}
 LB_INLINE constexpr u32 row_owner(Row row) { return static_cast<u32>(row) & backend_id_mask; }
+LB_INLINE constexpr u32 row_stable(Row row) { return static_cast<u32>(row >> backend_id_bits) & backend_id_mask; }
+LB_INLINE constexpr RowState row_state(Row row) { return static_cast<RowState>(row >> (2 * backend_id_bits) & 0xff); }
 
-/// A backend: one cache line. `hop` and `mtu` change by themselves (netlink) in one store each; the rest stands still
-/// while a row or an index slot names the backend.
+/// What a backend does for flows. open: takes new ones. draining: keeps those it has. dead: its flows pick anew.
+/// resetting: its flows are ended with a RST.
+enum class BackendState : u32 { open = 0, draining = 1, dead = 2, resetting = 3 };
+
+/// A backend: one cache line. `hop`, `mtu` and `state` change by themselves in one store each; the rest stands still
+/// while a row, an index slot or a flow names the backend.
 struct alignas(64) Backend {
   u64 hop;  // bits 0..47 next hop's MAC, 48..57 egress port, bit 63 resolved; 0: no known next hop
   Ip address;
@@ -149,11 +178,16 @@ struct alignas(64) Backend {
   u32 service;
   u32 address_delta;    // nat: what VIP -> backend adds to the IPv4 header checksum's sum
   u32 transport_delta;  // nat: the same for the TCP/UDP checksum, ports included
-  u32 in_use;           // as in Service
+  u32 in_use;           // as in Service; 2: held for its flows alone, the operator has removed it
   u32 mtu;              // longest IP datagram that reaches the backend, in bytes, its outer headers already taken off
-  u64 reserved[2];
+  u32 state;            // BackendState
+  u32 reserved0;
+  u64 reserved[1];
+#ifdef WEIR_TEST_FORMER_LAYOUT
+  u64 former[8];
+#endif
 };
-static_assert(sizeof(Backend) == 64);
+static_assert(sizeof(Backend) % 64 == 0);
 
 // Outer headers of the tunnel modes, in bytes.
 inline constexpr u32 outer4_length = 20;

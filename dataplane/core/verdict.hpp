@@ -57,7 +57,9 @@ enum class Action : u8 {
   ROW(icmp_no_flow,             drop,     false, "to a VIP, an ICMP error about no flow of its services")             \
   ROW(icmp_not_balanced,        drop,     false, "to a VIP, ICMP that is neither an echo request nor an error")       \
   ROW(martian_source,           drop,     false, "to a VIP, from an address that no host has (RFC 1812, 5.3.7)")      \
-  ROW(no_headroom,              drop,     false, "the driver left no room in front of the frame for more headers")
+  ROW(no_headroom,              drop,     false, "the driver left no room in front of the frame for more headers")     \
+  ROW(answered_reset,           transmit, true,  "TCP of a flow that the operator has ended: answered with a RST")    \
+  ROW(flow_ended,               drop,     true,  "of a flow that the operator has ended, with nothing to answer")
 // clang-format on
 
 #define LB_VERDICT_ENUM(name, action, expected, meaning) name,

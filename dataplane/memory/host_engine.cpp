@@ -7,12 +7,14 @@
 
 #include "dataplane/core/icmp.hpp"
 #include "dataplane/core/mss.hpp"
+#include "dataplane/core/reset.hpp"
 #include "dataplane/core/rewrite.hpp"
 
 namespace weir {
 
-HostEngine::HostEngine(const TableMemory& memory, RouteFunction route, std::function<bool()> allow_answer)
-    : tables_(memory, std::move(route), std::move(allow_answer)) {}
+HostEngine::HostEngine(const TableMemory& memory, RouteFunction route, std::function<bool()> allow_answer,
+                       MemoryFlows flows)
+    : tables_(memory, std::move(route), std::move(allow_answer), std::move(flows)) {}
 
 namespace {
 
@@ -52,6 +54,12 @@ struct Sender {
   Verdict operator()(const TooBig<Net>& request) const {
     outcome.egress = ingress;
     return reply_too_big(frame, tables, request, ingress);
+  }
+  template <class Net>
+  Verdict operator()(const Reset<Net>& request) const {
+    outcome.egress = ingress;
+    outcome.service_id = request.service_id;
+    return reply_reset(frame, tables, request, ingress);
   }
   template <class Net>
   Verdict operator()(const ControlMessage<Net>& message) const {

@@ -26,9 +26,10 @@ class HostEngine {
   using RouteFunction = MemoryTables::RouteFunction;
 
   /// `memory` outlives the engine. `route` answers for the host's routes towards clients. `allow_answer` says, once per
-  /// ICMP message that Weir itself would send, whether it may.
+  /// ICMP message that Weir itself would send, whether it may. `flows` is the flow table.
   HostEngine(
-      const TableMemory& memory, RouteFunction route, std::function<bool()> allow_answer = [] { return true; });
+      const TableMemory& memory, RouteFunction route, std::function<bool()> allow_answer = [] { return true; },
+      MemoryFlows flows = {});
 
   /// Decides on a frame that came in on the interface `ingress` and carries the decision out. In front of the frame lie
   /// `headroom` bytes, which hold `headroom_pattern` so that a header byte that nobody writes is not mistaken for a

@@ -38,6 +38,8 @@ void initialise(TableMemory& memory, const FlowKeys& keys) {
   globals.slot_shift = 64 - static_cast<u32>(std::countr_zero(memory.slots.size()));
   globals.filter_shift = 64 - 6 - static_cast<u32>(std::countr_zero(memory.filter.size()));
   globals.keys = keys;
+  globals.service_bytes = sizeof(Service);
+  globals.backend_bytes = sizeof(Backend);
   globals.sizes = {.filter = static_cast<u32>(memory.filter.size()),
                    .buckets = static_cast<u32>(memory.buckets.size()),
                    .slots = static_cast<u32>(memory.slots.size()),

@@ -10,6 +10,7 @@
 
 #include "dataplane/core/pick.hpp"
 #include "dataplane/core/tables.hpp"
+#include "dataplane/memory/flow_memory.hpp"
 
 namespace weir {
 
@@ -34,6 +35,14 @@ struct TableMemory {
 /// Writes the globals of a zeroed image: shifts and sizes as its tables are, keys as given.
 void initialise(TableMemory& memory, const FlowKeys& keys);
 
+/// The flow table of an engine on the host, and what goes with it. One of zeroes remembers nothing.
+struct MemoryFlows {
+  FlowMemory memory;
+  std::function<u32()> tick = [] { return 0U; };  ///< the time, see tick_of()
+  std::span<FlowCounters> counters;               ///< by service id
+  std::function<void(const EndedFlow&)> ended = [](const EndedFlow&) {};
+};
+
 /// The tables as dataplane/core reads them, over any memory. `route` answers for the host's routes towards clients.
 class MemoryTables {
  public:
@@ -41,8 +50,9 @@ class MemoryTables {
   using RouteFunction = std::function<Route(const Ip& client, const Ip& vip, u32 length)>;
 
   MemoryTables(
-      const TableMemory& memory, RouteFunction route, std::function<bool()> allow_answer = [] { return true; })
-      : memory_(memory), route_(std::move(route)), allow_answer_(std::move(allow_answer)) {}
+      const TableMemory& memory, RouteFunction route, std::function<bool()> allow_answer = [] { return true; },
+      MemoryFlows flows = {})
+      : memory_(memory), route_(std::move(route)), allow_answer_(std::move(allow_answer)), flows_(std::move(flows)) {}
 
   [[nodiscard]] const Globals* globals() const { return memory_.globals; }
   [[nodiscard]] const u64* filter(u32 i) const { return at(memory_.filter, i); }
@@ -65,14 +75,29 @@ class MemoryTables {
   }
   [[nodiscard]] bool allow_answer() const { return allow_answer_(); }
 
+  [[nodiscard]] FlowSizes flow_sizes() const {
+    const FlowMemory& m = flows_.memory;
+    return {static_cast<u32>(m.embryos.size()), static_cast<u32>(m.flows.size()), static_cast<u32>(m.ghosts.size())};
+  }
+  [[nodiscard]] FlowBucket* embryos(u32 i) const { return at(flows_.memory.embryos, i); }
+  [[nodiscard]] FlowBucket* flows(u32 i) const { return at(flows_.memory.flows, i); }
+  [[nodiscard]] GhostLine* ghosts(u32 i) const { return at(flows_.memory.ghosts, i); }
+  [[nodiscard]] FlowCounters* flow_counters(u32 service) const { return at(flows_.counters, service); }
+  [[nodiscard]] u32 tick() const { return flows_.tick(); }
+  [[nodiscard]] u64 recall(const FlowQuery& query) const { return recall_flow(*this, query); }
+  [[nodiscard]] u64 consult(const FlowQuery& query) const { return consult_flow(*this, query); }
+  void note(const FlowKey& key, u32 packet) const { note_answer(*this, key, packet); }
+  void report(const EndedFlow& flow) const { flows_.ended(flow); }
+
  private:
   template <class T>
-  static const T* at(std::span<T> table, u32 index) {
+  static T* at(std::span<T> table, u32 index) {
     return index < table.size() ? &table[index] : nullptr;
   }
   TableMemory memory_;
   RouteFunction route_;
   std::function<bool()> allow_answer_;
+  MemoryFlows flows_;
 };
 
 /// An image in ordinary memory, zeroed.

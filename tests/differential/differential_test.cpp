@@ -109,7 +109,7 @@ class Twins {
 
  private:
   static std::unique_ptr<bpf::Engine> loaded() {
-    auto engine = bpf::Engine::load({"", testing::world_sizes()});
+    auto engine = bpf::Engine::load({"", testing::world_sizes(), flow_sizes_for(256, 64)});
     if (!engine) throw std::runtime_error(engine.error());
     return std::move(*engine);
   }

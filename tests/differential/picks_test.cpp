@@ -48,7 +48,7 @@ model::Service without(model::Service s, std::size_t backend) {
 class Node {
  public:
   Node() {
-    auto loaded = bpf::Engine::load({"", sizes_for(4, 64, 1 << 18)});
+    auto loaded = bpf::Engine::load({"", sizes_for(4, 64, 1 << 18), flow_sizes_for(256, 64)});
     if (!loaded) throw std::runtime_error(loaded.error());
     engine_ = std::move(*loaded);
     TableMemory& memory = engine_->memory();

@@ -43,23 +43,26 @@ def _setns(descriptor: int) -> None:
 class Bed:
     """Namespaces PREFIX-client, -lb, -b1.., and -lan or -sw, with their links, addresses and routes."""
 
-    def __init__(self, prefix: str, layout: str = "routed", backends: int = 4):
+    def __init__(self, prefix: str, layout: str = "routed", backends: int = 4, balancers: int = 1):
+        """Two balancers, "lb" and "lb2", only on "switch"."""
         self.prefix, self.layout = prefix, layout
+        self.balancers = ["lb", "lb2"][:balancers]
         self.backends = [place.backend(i, layout) for i in range(1, backends + 1)]
         self.interfaces = ["l0"] + ([b.lb_interface for b in self.backends] if layout == "routed" else [])
         self.middle = "lan" if layout == "routed" else "sw"
-        self.hosts = ["client", "lb", self.middle] + [b.name for b in self.backends]
+        self.hosts = ["client", *self.balancers, self.middle] + [b.name for b in self.backends]
         self.run_dir = pathlib.Path("/run/weir-bed") / prefix
         self.pin_dir = BPFFS / f"weir-{prefix}"
+        self.pin_dirs = {"lb": self.pin_dir} | {host: BPFFS / f"weir-{prefix}-{host}" for host in self.balancers[1:]}
 
     @classmethod
     def standing(cls, prefix: str) -> "Bed":
         """The bed of that prefix as it was built. Raises BedError when there is none."""
         try:
-            layout, backends = (pathlib.Path("/run/weir-bed") / prefix / "layout").read_text().split()
+            layout, *counts = (pathlib.Path("/run/weir-bed") / prefix / "layout").read_text().split()
         except OSError:
             raise BedError(f"no bed named {prefix} is standing; build one with: scripts/topo up") from None
-        return cls(prefix, layout, int(backends))
+        return cls(prefix, layout, *map(int, counts))
 
     def ns(self, host: str) -> str:
         """The full namespace name of a host."""
@@ -102,7 +105,7 @@ class Bed:
             raise BedError(f"a bed named {self.prefix} is already standing; remove it with: scripts/topo down")
         try:
             self.run_dir.mkdir(parents=True)
-            (self.run_dir / "layout").write_text(f"{self.layout} {len(self.backends)}\n")
+            (self.run_dir / "layout").write_text(f"{self.layout} {len(self.backends)} {len(self.balancers)}\n")
             for host in self.hosts:
                 run("ip", "netns", "add", self.ns(host))
                 self._settings(host)
@@ -119,7 +122,7 @@ class Bed:
         # packet in hand comes from the host itself.
         values = {"ipv6/conf/{}/accept_dad": 0, "ipv6/conf/{}/accept_ra": 0, "ipv6/conf/{}/autoconf": 0,
                   "ipv4/conf/{}/rp_filter": 0, "ipv4/conf/{}/send_redirects": 0, "ipv4/conf/{}/accept_redirects": 0}
-        if host == "lb":
+        if host in self.balancers:
             values |= {"ipv4/conf/{}/forwarding": 1, "ipv6/conf/{}/forwarding": 1}
         if host.startswith("b"):  # the VIP on lo is not answered for, and not spoken for, on the wire
             values |= {"ipv4/conf/{}/arp_ignore": 1, "ipv4/conf/{}/arp_announce": 2}
@@ -140,7 +143,8 @@ class Bed:
             self._veth("client", "c0", "lb", "l0")
             bridge_ports.append(("client", "c1", "pc"))
         else:
-            bridge_ports += [("lb", "l0", "p0"), ("client", "c0", "pc")]
+            bridge_ports += [(host, "l0", f"p0{host.removeprefix('lb')}") for host in self.balancers]
+            bridge_ports.append(("client", "c0", "pc"))
         for b in self.backends:
             if self.layout == "routed":
                 self._veth(b.name, "b0", "lb", b.lb_interface)
@@ -172,6 +176,10 @@ class Bed:
             lb += [f"link set {b.lb_interface} up", f"addr add {b.lb_v4}/{b.v4_bits} dev {b.lb_interface}",
                    f"-6 addr add {b.lb_v6}/64 dev {b.lb_interface} nodad"]
         self._ip("lb", *lb)
+        if "lb2" in self.balancers:
+            self._ip("lb2", "link set lo up", "link set l0 up", f"addr add {place.SECOND4}/24 dev l0",
+                     f"-6 addr add {place.SECOND6}/64 dev l0 nodad", f"addr add {place.SECOND_INSIDE4}/24 dev l0",
+                     f"-6 addr add {place.SECOND_INSIDE6}/64 dev l0 nodad")
 
         for b in self.backends:
             lines = ["link set lo up", "link set b0 up", f"addr add {b.v4}/{b.v4_bits} dev b0",
@@ -197,11 +205,33 @@ class Bed:
         for host, name in ends:  # a socket's half-made checksum would leave the XDP program as a wrong one
             self.run(host, "ethtool", "-K", name, "tx", "off", "rx", "off", "gso", "off", "tso", "off", "gro", "off")
         if self.layout == "switch":  # else a bridge hands VLAN tags on beside the frame, where no XDP program sees them
-            self.run("sw", "ethtool", "-K", "p0", "txvlan", "off", "tx-vlan-stag-hw-insert", "off")
+            for host in self.balancers:
+                self.run("sw", "ethtool", "-K", f"p0{host.removeprefix('lb')}", "txvlan", "off",
+                         "tx-vlan-stag-hw-insert", "off")
         peers = [("client", "c0")] + [(b.name, "b0") for b in self.backends]
-        peers = peers if self.layout == "routed" else [("sw", "p0")]
+        if self.layout == "switch":
+            peers = [("sw", f"p0{host.removeprefix('lb')}") for host in self.balancers]
         for host, name in peers:
             run("ip", "-n", self.ns(host), "link", "set", "dev", name, "xdpdrv", "obj", program, "sec", "xdp")
+
+    @contextlib.contextmanager
+    def flooder(self):
+        """Meanwhile a host "flood", to send from with lbgen: f0 to the balancer's l9, a route to the IPv4 VIPs, and no
+        default route, which lbgen would keep off. Only on "routed"."""
+        self.hosts.append("flood")
+        run("ip", "netns", "add", self.ns("flood"))
+        try:
+            self._veth("flood", "f0", "lb", "l9")
+            self._ip("lb", "link set l9 up", f"addr add {place.FLOOD_BALANCER}/24 dev l9")
+            self._ip("flood", "link set f0 up", f"addr add {place.FLOOD}/24 dev f0",
+                     f"route add {place.VIPS4} via {place.FLOOD_BALANCER}")
+            self.run("flood", "ping", "-c1", "-W2", place.FLOOD_BALANCER)  # the neighbour is known
+            yield
+        finally:
+            self._signal(["flood"], signal.SIGKILL, 2.0)
+            run("ip", "-n", self.ns("lb"), "link", "del", "l9", check=False)
+            run("ip", "netns", "del", self.ns("flood"), check=False)
+            self.hosts.remove("flood")
 
     # -- removing ------------------------------------------------------------------------------------------------------
 
@@ -210,7 +240,8 @@ class Bed:
         present = [h for h in self.hosts if pathlib.Path("/run/netns", self.ns(h)).exists()]
         for signal_number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0)):
             self._signal(present, signal_number, patience)
-        shutil.rmtree(self.pin_dir, ignore_errors=True)
+        for pins in self.pin_dirs.values():
+            shutil.rmtree(pins, ignore_errors=True)
         for host in present:
             run("ip", "netns", "del", self.ns(host), check=False)
         shutil.rmtree(self.run_dir, ignore_errors=True)

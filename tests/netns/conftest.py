@@ -15,6 +15,7 @@ import servers
 import unwrap
 
 TOOLS = ("ip ethtool nginx sshd ssh ssh-keygen curl wrk tcpdump bpftool openssl ping setpriv clang-14").split()
+PROGRAMS = (daemon.LBD, daemon.LBCTL, daemon.LBGEN, daemon.FORMER, unwrap.LB_DECAP)
 TIME_LIMIT = 60  # seconds per test; @pytest.mark.limit(N) sets another
 
 _balancers = []  # those that live now, for the report of a test that fails
@@ -26,12 +27,12 @@ def pytest_configure(config):
 
 def pytest_sessionstart():
     missing = [tool for tool in TOOLS if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
-    missing += [str(program) for program in (daemon.LBD, daemon.LBCTL, unwrap.LB_DECAP) if not program.exists()]
+    missing += [str(program) for program in PROGRAMS if not program.exists()]
     if os.geteuid() != 0:
         pytest.exit("tests/netns makes namespaces and attaches XDP programs; run it as root", returncode=1)
     if missing:
         pytest.exit(f"tests/netns needs {', '.join(missing)}; run: scripts/setup", returncode=1)
-    for stem in ("wt", "ws"):
+    for stem in ("wt", "ws", "w2"):
         beds.remove_abandoned(stem)
 
 
@@ -56,9 +57,9 @@ def switch_bed():
     yield from _session_bed("ws", "switch")
 
 
-def running(bed):
+def running(bed, host: str = "lb"):
     """A generator that yields an lbd not yet started and removes every trace of it afterwards."""
-    made = daemon.Balancer(bed)
+    made = daemon.Balancer(bed, host, host)
     _balancers.append(made)
     try:
         yield made

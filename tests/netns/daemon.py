@@ -20,13 +20,15 @@ from layout import endpoint
 BUILD = beds.ROOT / os.environ.get("WEIR_BUILD", "build")
 LBD = BUILD / "control/lbd"
 LBCTL = BUILD / "tools/lbctl/lbctl"
+FORMER = BUILD / "tests/upgrade/former"
+LBGEN = BUILD / "tools/lbgen/lbgen"
 TUNNEL = f'[tunnel]\nsource4 = "{place.TUNNEL4}"\nsource6 = "{place.TUNNEL6}"\n'  # for a configuration's `extra`
 SEED = "00112233445566778899aabbccddeeff"  # fixed, so that a run can be repeated with the same picks
 
 
 @dataclass
 class Service:
-    """One [[service]] of a configuration; backends are (name, "ADDR:PORT") or (name, "ADDR:PORT", weight)."""
+    """One [[service]] of a configuration; backends are (name, "ADDR:PORT"[, weight[, admin]])."""
 
     name: str
     vip: str
@@ -35,13 +37,15 @@ class Service:
     hash: str = "5tuple"
     rows: int = 65536
     mss: int = 0
+    settings: dict = field(default_factory=dict)  # further keys as they stand in the file: {"on-remove": "reset"}
 
     def toml(self) -> str:
         text = (f'[[service]]\nname = "{self.name}"\nvip = "{self.vip}"\nmode = "{self.mode}"\n'
                 f'hash = "{self.hash}"\nrows = {self.rows}\n' + (f"mss = {self.mss}\n" if self.mss else ""))
-        for name, address, *weight in self.backends:
+        text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in self.settings.items())
+        for name, address, *more in self.backends:
             text += f'  [[service.backend]]\n  name = "{name}"\n  address = "{address}"\n'
-            text += f"  weight = {weight[0]}\n" if weight else ""
+            text += "".join(f"  {key} = {json.dumps(value)}\n" for key, value in zip(("weight", "admin"), more))
         return text + "\n"
 
 
@@ -53,11 +57,11 @@ def service(bed: beds.Bed, name: str, vip: str, port: int, mode: str, backend_po
     return Service(name, f"{protocol}:{endpoint(vip, port)}", mode, backends, **keywords)
 
 
-def config_text(bed: beds.Bed, services, interfaces=None, extra: str = "") -> str:
+def config_text(bed: beds.Bed, services, interfaces=None, extra: str = "", seed: str = SEED) -> str:
     """A whole configuration file; `extra` are further top-level lines or tables."""
     interfaces = bed.interfaces if interfaces is None else interfaces
     names = ", ".join(f'"{name}"' for name in interfaces)
-    return f'interfaces = [{names}]\nseed = "{SEED}"\n{extra}\n' + "".join(s.toml() for s in services)
+    return f'interfaces = [{names}]\nseed = "{seed}"\n{extra}\n' + "".join(s.toml() for s in services)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -72,14 +76,14 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Balancer:
-    """One lbd: its files, its process, its clients. Directories are below the bed's run directory."""
+    """One lbd on `host`: its files, its process, its clients. Directories are below the bed's run directory."""
 
-    def __init__(self, bed: beds.Bed, name: str = "lb"):
-        self.bed = bed
+    def __init__(self, bed: beds.Bed, name: str = "lb", host: str = "lb"):
+        self.bed, self.host, self.environment = bed, host, {}
         self.dir = bed.run_dir / name
         self.dir.mkdir(exist_ok=True)
         self.config, self.socket = self.dir / "lb.toml", self.dir / "lbd.sock"
-        self.state_dir, self.log, self.pin_dir = self.dir / "state", self.dir / "lbd.log", bed.pin_dir
+        self.state_dir, self.log, self.pin_dir = self.dir / "state", self.dir / "lbd.log", bed.pin_dirs[host]
         self.state_dir.mkdir(exist_ok=True)
         self.process = None
         self._kept = None
@@ -100,8 +104,8 @@ class Balancer:
         self._kept = None
         with open(self.log, "w") as log:
             # A session of its own: Ctrl-C at a terminal is for the program that started lbd.
-            self.process = self.bed.popen("lb", *self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          start_new_session=True)
+            self.process = self.bed.popen(self.host, *self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          start_new_session=True, env=os.environ | self.environment)
         end = time.monotonic() + timeout
         while "lbd: ready" not in self.log.read_text():
             if self.process.poll() is not None or time.monotonic() > end:
@@ -112,7 +116,7 @@ class Balancer:
 
     def refuse(self, *options, timeout: float = 20) -> str:
         """Runs lbd where it is expected to fail; returns what it said. AssertionError when it succeeds or stays."""
-        process = self.bed.popen("lb", *self.command(*options), stdin=subprocess.DEVNULL, text=True,
+        process = self.bed.popen(self.host, *self.command(*options), stdin=subprocess.DEVNULL, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             said, _ = process.communicate(timeout=timeout)
@@ -133,6 +137,13 @@ class Balancer:
             self.process.kill()
             self.process.wait(10)
 
+    def upgrade(self) -> "Balancer":
+        """What a package does: SIGTERM to the old lbd, then the new one. Program and tables that it finds are of a
+        former layout, which it has to carry over."""
+        assert self.terminate() == 0
+        put_former_program(self)
+        return self.start()
+
     def remove(self) -> None:
         """Leaves nothing: fast path, process, pins and files are gone afterwards, whatever state they were in."""
         if self.process and self.process.poll() is None:
@@ -142,7 +153,7 @@ class Balancer:
         self.kill()
         for name in self.bed.interfaces:
             for mode in ("xdpdrv", "xdpgeneric"):
-                beds.run("ip", "-n", self.bed.ns("lb"), "link", "set", "dev", name, mode, "off", check=False)
+                beds.run("ip", "-n", self.bed.ns(self.host), "link", "set", "dev", name, mode, "off", check=False)
         shutil.rmtree(self.pin_dir, ignore_errors=True)
         shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -216,6 +227,12 @@ class Balancer:
             time.sleep(0.02)
 
 
+def put_former_program(balancer: Balancer, *version) -> None:
+    """While no lbd runs: a program of a former layout takes the place of the one that forwards, with its tables; they
+    say that they are of another version if one is named."""
+    balancer.bed.run(balancer.host, FORMER, balancer.pin_dir, *version)
+
+
 def pinned_ids(pin_dir: pathlib.Path) -> dict:
     """Kernel ids of everything pinned there: {"prog": {..}, "map": {..}, "link": {..}}, maps of programs included."""
     found = {"prog": set(), "map": set(), "link": set()}
@@ -230,8 +247,8 @@ def pinned_ids(pin_dir: pathlib.Path) -> dict:
     return found
 
 
-def attached(bed: beds.Bed) -> dict:
+def attached(bed: beds.Bed, host: str = "lb") -> dict:
     """The balancer's interfaces that carry an XDP program: {"l0": "native"}."""
     modes = {1: "native", 2: "generic", 3: "offloaded", 4: "several"}  # enum of IFLA_XDP_ATTACHED
-    links = json.loads(beds.run("ip", "-n", bed.ns("lb"), "-j", "-d", "link", "show").stdout)
+    links = json.loads(beds.run("ip", "-n", bed.ns(host), "-j", "-d", "link", "show").stdout)
     return {link["ifname"]: modes[link["xdp"]["mode"]] for link in links if link.get("xdp")}

@@ -16,6 +16,9 @@ TUNNEL4, TUNNEL6 = "198.18.128.0/17", "2001:db8:e::/64"  # outer source addresse
 
 CLIENT4, CLIENT6 = "192.0.2.1", "2001:db8:1::1"
 BALANCER4, BALANCER6 = "192.0.2.254", "2001:db8:1::fe"
+FLOOD, FLOOD_BALANCER = "198.19.255.1", "198.19.255.254"  # where lbgen sends from, and its next hop
+SECOND4, SECOND6 = "192.0.2.253", "2001:db8:1::fd"  # a second balancer, on "switch" only
+SECOND_INSIDE4, SECOND_INSIDE6 = "198.51.100.2", "2001:db8:b::2"  # its addresses towards the backends
 
 ROUTED_DRAWING = """\
   ┌────────────────┐           ┌─────────────────┐           ┌─────────────────────┐

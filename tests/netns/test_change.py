@@ -40,8 +40,9 @@ def b4(bed) -> dict:
 
 
 @pytest.mark.limit(120)
-def test_a_thousand_changes_disturb_neither_other_services_nor_rows_that_stay(bed, two_services, record_property):
-    """M7: 1000 times add and delete of a backend: wrk -c64 elsewhere, kept connections here: 0 errors."""
+def test_a_thousand_changes_disturb_no_connection(bed, two_services, record_property):
+    """M7: 1000 times add and delete of a backend: wrk -c64 elsewhere, kept connections here, also in rows that the
+    backend takes over and gives back: 0 errors."""
     balancer = two_services
     path = "/v1/services/web/backends/b4"
     without = {port: balancer.trace(place.CLIENT4, port, f"{place.VIP4_NAT}:80") for port in range(42000, 42060)}
@@ -51,8 +52,8 @@ def test_a_thousand_changes_disturb_neither_other_services_nor_rows_that_stay(be
     assert moved, "no row has moved to the new backend"
     balancer.change("DELETE", path)
 
-    kept = {port: traffic.connect(bed, place.VIP4_NAT, 80, port) for port in stay}
-    turn = itertools.cycle(stay)
+    kept = {port: traffic.connect(bed, place.VIP4_NAT, 80, port) for port in stay + moved}
+    turn = itertools.cycle(kept)
 
     def step():
         port = next(turn)
@@ -158,10 +159,7 @@ def test_no_new_connection_reaches_a_drained_backend_after_100_ms(bed, two_servi
     assert len(drained) > 50 and "b1" not in drained
     assert "b1" in [name for begin, name in names if begin > back + 0.1]
     assert balancer.backends("web")["b1"]["admin"] == "active"
-    # A connection that is open at the moment its row moves breaks: the row alone says whose it is. No other may fail.
-    away = [failure for failure in loop.failures
-            if not any(change - 0.05 <= failure[0] <= change + 0.1 for change in (start, back))]
-    assert away == []
+    assert loop.failures == []
 
 
 def test_weight_zero_and_maint_take_no_new_connections(bed, two_services):

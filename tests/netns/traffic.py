@@ -100,7 +100,7 @@ class Wrk:
     """wrk on the client, in the background; result() waits for it."""
 
     def __init__(self, bed: beds.Bed, target: str, seconds: int, connections: int = 64):
-        words = ("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", target)
+        words = ("wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", target)
         self._process = bed.popen("client", *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._limit = seconds + 20
 
@@ -119,6 +119,11 @@ class Wrk:
         """Ends it early and returns the result so far."""
         self._process.send_signal(signal.SIGINT)
         return self.result()
+
+    def kill(self) -> None:
+        """Ends it, whatever it was at; twice is no fault."""
+        self._process.kill()
+        self._process.wait()
 
 
 class Capture:
@@ -160,6 +165,14 @@ class Capture:
     def lines(self, expression: str = "") -> list:
         """The frames, one line each, with checksums verified (`-vv` says "incorrect" where one is wrong)."""
         return self._read(["-v", "-v"], expression).splitlines()
+
+    def times(self, expression: str = "") -> list:
+        """When each frame came, by time.time()."""
+        return [float(line.split()[0]) for line in self._read(["-tt"], expression).splitlines()]
+
+    def sources(self, expression: str = "") -> str:
+        """The frames as short lines: "... IP 192.0.2.1.40000 > 198.51.100.11.80: ..."."""
+        return self._read(["-q"], expression)
 
     def count(self, expression: str = "") -> int:
         return len(self._read([], expression).splitlines())

@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "control/table/maglev.hpp"
+#include "control/table/race.hpp"
 #include "tests/unit/table_fixture.hpp"
 
 namespace {
@@ -29,8 +29,8 @@ u32 in_use(Bed& bed) {
 }
 u32 keys(Bed& bed) { return static_cast<u32>(table::IndexWriter(bed.memory()).entries().size()); }
 
-/// Whether the rows in memory are those that Maglev gives for `wanted`.
-bool rows_are_maglevs(Bed& bed, const model::Service& wanted) {
+/// Whether the rows in memory are those that the race gives for `wanted`.
+bool rows_are_raced(Bed& bed, const model::Service& wanted) {
   const table::Placed& placed = *bed.publisher().placed(wanted.name);
   std::vector<table::Member> members;
   for (const model::Backend& b : wanted.backends)
@@ -40,7 +40,7 @@ bool rows_are_maglevs(Bed& bed, const model::Service& wanted) {
   std::unordered_map<u32, u32> owned;
   for (u32 i = 0; i < wanted.rows; ++i) {
     const u32 owner = owners[i] == table::no_member ? nobody : owners[i];
-    if (bed.memory().rows[first + i] != settled_row(owner)) return false;
+    if (row_owner(bed.memory().rows[first + i]) != owner) return false;
     ++owned[owner];
   }
   return owned == placed.rows_owned && first == placed.first_row && placed.rows == wanted.rows &&
@@ -62,7 +62,7 @@ TEST_CASE("an added service is found, and its records say what the model says") 
   CHECK(bed.service_at("203.0.113.10", 80) == id);
   CHECK(bed.service_at("203.0.113.10", 80, 17) == 0);
   CHECK(bed.vip_at("203.0.113.10") == static_cast<u32>(VipState::foreign));
-  CHECK(rows_are_maglevs(bed, web));
+  CHECK(rows_are_raced(bed, web));
   const Service& record = bed.memory().services[id];
   CHECK((record.vip == ip("203.0.113.10") && to_host(record.port) == 80 && record.mode == Mode::nat));
   for (const model::Backend& b : web.backends) {
@@ -75,7 +75,7 @@ TEST_CASE("an added service is found, and its records say what the model says") 
   CHECK(bed.publisher().rows_used() == 256);
 }
 
-TEST_CASE("a reweighted, drained or grown service keeps its ids, and its rows are Maglev's") {
+TEST_CASE("a reweighted, drained or grown service keeps its ids, and its rows are those of the race") {
   Bed bed;
   model::Service web = service("web", vip, three());
   bed.replace({web});
@@ -84,7 +84,7 @@ TEST_CASE("a reweighted, drained or grown service keeps its ids, and its rows ar
   const auto unchanged = [&] {
     CHECK(id_of(bed, "web") == id);
     for (const auto& [endpoint, backend_id] : backends) CHECK(id_of(bed, "web", endpoint) == backend_id);
-    CHECK(rows_are_maglevs(bed, web));
+    CHECK(rows_are_raced(bed, web));
   };
   web.backends[0].weight = 300;
   bed.replace({web});
@@ -110,7 +110,7 @@ TEST_CASE("a service whose backends all have weight zero owns rows of nobody") {
   Bed bed;
   const model::Service web = service("web", vip, {backend("198.51.100.1:8080", 0)});
   bed.replace({web});
-  CHECK(rows_are_maglevs(bed, web));
+  CHECK(rows_are_raced(bed, web));
   CHECK(bed.publisher().placed("web")->rows_owned.at(nobody) == 256);
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("a removed backend loses its answer key and its record") {
   bed.replace({web});
   CHECK(bed.answer_at("198.51.100.2", 8080) == 0);
   CHECK(bed.memory().backends[gone].in_use == 0);
-  CHECK(rows_are_maglevs(bed, web));
+  CHECK(rows_are_raced(bed, web));
 }
 
 TEST_CASE("nothing is left when everything has been removed") {
@@ -246,7 +246,7 @@ TEST_CASE("a second publisher keeps ids and rows of what is wanted again, and se
   for (const std::string kept : {"198.51.100.1:8080", "198.51.100.2:8080"})
     CHECK(id_of(bed, "web", kept) == before.backends.at(kept));
   CHECK(bed.backends_given.size() == given + 1);
-  CHECK(rows_are_maglevs(bed, wanted));
+  CHECK(rows_are_raced(bed, wanted));
   CHECK(bed.service_at("203.0.113.20", 80) != 0);  // stays until settle
 
   bed.publisher().settle();

@@ -23,9 +23,10 @@ inline Ip ip(const std::string& text) { return model::parse_ip(text).value(); }
 /// "198.51.100.1:8080" with a weight; the name is the endpoint's.
 inline model::Backend backend(const std::string& endpoint, u32 weight = 100, Admin admin = Admin::active) {
   const model::Endpoint at = model::parse_endpoint(endpoint).value();
-  return {model::backend_name(at), at, weight, admin};
+  return {.name = model::backend_name(at), .endpoint = at, .weight = weight, .admin = admin};
 }
 
+/// What is removed from it goes at once.
 inline model::Service service(const std::string& name, const std::string& vip, std::vector<model::Backend> backends,
                               Mode mode = Mode::nat, u32 rows = 256) {
   const model::Vip parsed = model::parse_vip(vip).value();
@@ -35,6 +36,7 @@ inline model::Service service(const std::string& name, const std::string& vip, s
           .mode = mode,
           .hash = HashOn::five_tuple,
           .rows = rows,
+          .on_remove = model::OnRemove::rehash,
           .backends = std::move(backends)};
 }
 

@@ -25,6 +25,7 @@
 
 #include "control/model/settings.hpp"
 #include "dataplane/core/tables.hpp"
+#include "dataplane/memory/flow_memory.hpp"
 #include "dataplane/memory/table_memory.hpp"
 
 namespace {
@@ -80,6 +81,10 @@ bool set_sizes(bpf_object* object) {
   const weir::model::Limits limits;
   const weir::TableSizes sizes = weir::sizes_for(limits.services, limits.backends, limits.rows);
   const weir::TableOffsets offsets = weir::offsets_of(sizes);
+  bpf_map* flow_table = bpf_object__find_map_by_name(object, "weir_flows");
+  if (flow_table == nullptr) return false;
+  const weir::FlowSizes flow_sizes = weir::flow_sizes_for(weir::default_flows, weir::default_embryos);
+  const weir::FlowOffsets flow_offsets = weir::flow_offsets_of(flow_sizes);
 
   bpf_map* constants = nullptr;
   bpf_map* map = nullptr;
@@ -91,8 +96,12 @@ bool set_sizes(bpf_object* object) {
   const char* initial = static_cast<const char*>(bpf_map__initial_value(constants, &length));
   std::vector<char> data(initial, initial + length);
   return store(constant(object, data, "weir_sizes"), sizes) && store(constant(object, data, "weir_offsets"), offsets) &&
+         store(constant(object, data, "weir_flow_sizes"), flow_sizes) &&
+         store(constant(object, data, "weir_flow_offsets"), flow_offsets) &&
+         store(constant(object, data, "weir_jiffy"), __u64{4'000'000}) &&
          bpf_map__set_initial_value(constants, data.data(), data.size()) == 0 &&
-         bpf_map__set_value_size(tables, static_cast<__u32>(offsets.end)) == 0;
+         bpf_map__set_value_size(tables, static_cast<__u32>(offsets.end)) == 0 &&
+         bpf_map__set_value_size(flow_table, static_cast<__u32>(flow_offsets.end)) == 0;
 }
 
 /// Empty when the kernel holds the program with its BTF and line information, else the reason why it does not.
@@ -116,7 +125,8 @@ bool load(const char* path, unsigned log_level) {
   }
 
   if (!set_sizes(object)) {
-    std::printf("%s - failed weir_tables without weir_sizes and weir_offsets of the layout known here\n", path);
+    std::printf("%s - failed weir_tables without the flow table, or without constants of the layout known here\n",
+                path);
     bpf_object__close(object);
     return false;
   }

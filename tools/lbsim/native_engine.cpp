@@ -16,7 +16,7 @@ template <class Net>
 Extent extent_of(const Frame& frame, u32 network) {
   Packet<Net> packet;
   static_cast<void>(parse_network(frame, network, packet));
-  return {packet.end, packet.syn};
+  return {packet.end, packet.syn()};
 }
 
 Extent extent_of(std::span<const u8> bytes) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/table/maglev.hpp"
+#include "tools/lbchurn/maglev.hpp"
 
 #include <xxhash.h>
 
@@ -8,7 +8,7 @@
 #include <queue>
 #include <tuple>
 
-namespace weir::table {
+namespace weir::lbchurn {
 namespace {
 
 /// The bytes whose hash is a member's permutation: alike on every host, without padding.
@@ -51,14 +51,14 @@ class Taken {
 };
 
 std::vector<Walk> walks_of(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
-                           std::span<const Member> members) {
+                           std::span<const table::Member> members) {
   struct Keyed {
     XXH128_hash_t hash;
-    const Member* member;
+    const table::Member* member;
   };
   std::vector<Keyed> keyed;
   keyed.reserve(members.size());
-  for (const Member& member : members) {
+  for (const table::Member& member : members) {
     if (member.weight == 0) continue;
     const Identity identity{seed, vip.address, vip.port, protocol, member.endpoint.address, member.endpoint.port};
     keyed.push_back({XXH3_128bits(&identity, sizeof identity), &member});
@@ -130,9 +130,9 @@ void take_turn(Walk& walk, Taken& taken, std::vector<u32>& table) {
 
 }  // namespace
 
-std::vector<u32> build(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
-                       std::span<const Member> members, u32 rows) {
-  std::vector<u32> table(rows, no_member);
+std::vector<u32> maglev(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
+                        std::span<const table::Member> members, u32 rows) {
+  std::vector<u32> table(rows, table::no_member);
   std::vector<Walk> walks = walks_of(seed, protocol, vip, members);
   if (walks.empty()) return table;
 
@@ -147,4 +147,4 @@ std::vector<u32> build(const model::Seed& seed, Protocol protocol, const model::
   return table;
 }
 
-}  // namespace weir::table
+}  // namespace weir::lbchurn
