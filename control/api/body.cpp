@@ -120,7 +120,7 @@ std::optional<Error> first_error(const Results&... results) {
 
 /// What PUT and PATCH of a service have in common.
 const Names tuning = {"hash",      "rows",           "mss",          "track",
-                          "on_remove", "settle_seconds", "idle_seconds", "idle_closing_seconds"};
+                      "on_remove", "settle_seconds", "idle_seconds", "idle_closing_seconds"};
 
 Result<model::SetService> read_tuning(const std::string& name, const json& object) {
   const auto hash = text_field(object, "hash", model::parse_hash);

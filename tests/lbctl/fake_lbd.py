@@ -32,7 +32,8 @@ STATS = {"verdicts": [
              "meaning": "sent to a backend"},
             {"name": "short_frame", "action": "drop", "expected": False, "packets": 0, "bytes": 0,
              "meaning": "frame ends inside a header"}],
-         "services": [{"name": "web", **COUNTED, **FLOW_COUNTED}], "backends": [{"service": "web", "name": "b1", **COUNTED}]}
+         "services": [{"name": "web", **COUNTED, **FLOW_COUNTED}],
+         "backends": [{"service": "web", "name": "b1", **COUNTED}]}
 TRACE = {"verdict": "forwarded", "action": "redirect", "service": "web", "hash": 77, "row": 5, "backend": "b1",
          "address": "198.51.100.11:8080", "egress": "l1", "next_hop_mac": "02:00:00:00:00:04",
          "lines": ["service web", "row 5 of 65536"]}

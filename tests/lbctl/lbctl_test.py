@@ -197,7 +197,8 @@ class LbctlTest(unittest.TestCase):
                  "backend": ["add", "set", "drain", "wait", "undrain", "maint", "del", "list"],
                  "conn": ["list", "count", "find", "kill"]}
         lines = [[noun, verb] for noun, list_ in verbs.items() for verb in list_]
-        for words in lines + [["status"], ["version"], ["stats"], ["detach"], ["export"], ["apply"], ["diff"], ["trace"]]:
+        alone = ["status", "version", "stats", "detach", "export", "apply", "diff", "trace"]
+        for words in lines + [[verb] for verb in alone]:
             code, out, err = self.run_lbctl(*words, "--help")
             self.assertEqual((code, err), (0, ""), words)
             self.assertIn("Example:\n  lbctl " + " ".join(words), out)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Long because each way in which a file can be damaged or old is shown, and that the disk can fail.
 #include "control/store/state_file.hpp"
 
 #include <signal.h>

@@ -103,8 +103,8 @@ Outcome<std::string> find(const Client& lbd, const Options& o) {
 
 std::string count_text(const json& answer) {
   Table table{{"BACKEND"}, {"FLOWS", Align::right}};
-  for (const auto& [backend, flows] : answer.value("by_backend", json::object()).items())
-    table.add({backend, flows.dump()});
+  const json by_backend = answer.value("by_backend", json::object());
+  for (const auto& [backend, flows] : by_backend.items()) table.add({backend, flows.dump()});
   table.add({"total", cell(answer, "count")});
   return table.text();
 }
