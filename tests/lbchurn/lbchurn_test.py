@@ -20,8 +20,8 @@ def figures(*arguments):
     return json.loads(done.stdout)
 
 
-def schemes(*arguments):
-    found = figures("flows", "--duration", "900", "--rate", "200", *arguments)
+def schemes(*arguments, duration=900):
+    found = figures("flows", "--duration", str(duration), "--rate", "200", *arguments)
     return {scheme["scheme"]: scheme for scheme in found["schemes"]}
 
 
@@ -33,7 +33,7 @@ def thousand():
 
 @pytest.fixture(scope="module")
 def churn():
-    return schemes()
+    return schemes("--settle", "300", "--silence", "250", duration=1800)
 
 
 def test_a_thousand_backends_have_65_or_66_rows_each(thousand):
@@ -61,9 +61,9 @@ def test_settled_rows_break_no_flow(churn):
     assert churn["settled rows"]["broken"] == churn["full tracking"]["broken"] == 0
 
 
-def test_settled_rows_need_a_tenth_of_the_entries_and_a_fifth_of_the_look_ups(churn):
+def test_settled_rows_need_a_tenth_of_the_entries_and_look_ups_with_a_window_of_ten_changes(churn):
     assert 0 < churn["settled rows"]["entries_mean"] * 10 <= churn["full tracking"]["entries_mean"]
-    assert 0 < churn["settled rows"]["lookups"] * 5 <= churn["full tracking"]["lookups"]
+    assert 0 < churn["settled rows"]["lookups"] * 10 <= churn["full tracking"]["lookups"]
 
 
 def test_a_flow_that_is_silent_for_the_whole_settle_window_is_picked_anew():
@@ -73,13 +73,13 @@ def test_a_flow_that_is_silent_for_the_whole_settle_window_is_picked_anew():
 
 
 def test_a_flow_table_that_is_too_small_breaks_fewer_flows_with_settled_rows_than_with_full_tracking():
-    found = schemes("--entries", "1024")
+    found = schemes("--entries", "2048", "--settle", "300", "--silence", "250")
     assert found["full tracking"]["broken"] > 4 * found["settled rows"]["broken"]
     assert found["full tracking"]["evicted"] > 0
 
 
 def test_without_changes_nothing_breaks_and_settled_rows_remember_nothing():
-    found = schemes("--change", "0", "--duration", "60")
+    found = schemes("--change", "0", duration=60)
     assert [scheme["broken"] for scheme in found.values()] == [0, 0, 0]
     assert found["settled rows"]["lookups"] == 0
 

@@ -37,8 +37,7 @@ struct Event {
 
 class Churn {
  public:
-  explicit Churn(const FlowStudy& wanted)
-      : wanted_(wanted), random_(wanted.seed), weights_(1 + wanted.backends + spare(wanted)) {
+  explicit Churn(const FlowStudy& wanted) : wanted_(wanted), random_(wanted.seed), weights_(1 + 2 * wanted.backends) {
     for (u32 i = 0; i < schemes; ++i)
       schemes_[i] = std::make_unique<Scheme>(Keeping{i}, wanted, static_cast<u32>(weights_.size()) - 1);
     std::fill_n(weights_.begin() + 1, wanted.backends, model::default_weight);
@@ -79,9 +78,6 @@ class Churn {
   }
 
  private:
-  /// Backends that wait to be brought in.
-  static u32 spare(const FlowStudy& wanted) { return wanted.backends / 10 + 1; }
-
   void later(const Event& event) { queue_.push(event); }
   double uniform() { return std::uniform_real_distribution<>(0, 1)(random_); }
   double exponential(double mean) { return std::exponential_distribution<>(1 / mean)(random_); }
@@ -135,15 +131,17 @@ class Churn {
     later({std::min(next, std::max(flow.end, event.time)), Event::What::packet, false, event.flow});
   }
 
-  /// One backend comes, drains or gets another weight.
+  /// One backend comes, drains or gets another weight. About as many as at the start take flows, give or take a tenth;
+  /// as many wait, so that what one change has moved is seldom moved back by the next.
   void change(double now) {
     std::vector<u32> taking;
     std::vector<u32> waiting;
-    for (u32 id = 1; id < weights_.size(); ++id) (weights_[id] ? taking : waiting).push_back(id);
+    for (u32 id = 1; id < weights_.size(); ++id) (weights_[id] != 0 ? taking : waiting).push_back(id);
+    const std::size_t margin = wanted_.backends / 10 + 1;
     const double kind = uniform();
-    if (kind < 1.0 / 3 && !waiting.empty()) {
+    if (kind < 1.0 / 3 && taking.size() < wanted_.backends + margin) {
       weights_[one_of(waiting)] = model::default_weight;
-    } else if (kind < 2.0 / 3 && taking.size() + spare(wanted_) > wanted_.backends && taking.size() > 1) {
+    } else if (kind >= 2.0 / 3 && taking.size() + margin > wanted_.backends && taking.size() > 1) {
       weights_[one_of(taking)] = 0;
     } else {
       weights_[one_of(taking)] = model::default_weight / 2 + static_cast<u32>(uniform() * model::default_weight);
