@@ -71,8 +71,7 @@ def flows(balancer, **query) -> int:
 def conns(balancer, **query) -> list:
     """The same flows one by one."""
     words = "&".join(f"{key}={value}" for key, value in query.items())
-    text = balancer.get(f"/v1/conns?{words}")
-    return [json.loads(line) for line in text.splitlines()] if isinstance(text, str) else [text] if text else []
+    return [json.loads(line) for line in balancer.get(f"/v1/conns?{words}").splitlines()]
 
 
 def metric(balancer, name: str, **labels) -> float:

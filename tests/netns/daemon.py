@@ -183,7 +183,7 @@ class Balancer:
         if answer.will_close:
             self._kept.close()
             self._kept = None
-        is_json = "json" in (answer.getheader("Content-Type") or "")
+        is_json = (answer.getheader("Content-Type") or "").startswith("application/json")
         return answer.status, json.loads(text) if is_json and text else text
 
     def get(self, path: str):

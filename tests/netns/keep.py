@@ -160,9 +160,10 @@ class Watcher:
         except OSError as failure:
             self.fault(connection, "reset" if failure.errno == errno.ECONNRESET else "refused", now)
             return
-        if not data and connection.state == "closing":
-            self.release(connection)
-            connection.state, connection.sent = "ended", time.monotonic()
+        if connection.state == "closing":
+            if not data:  # else the answer to a line that was on its way
+                self.release(connection)
+                connection.state, connection.sent = "ended", time.monotonic()
         elif not data:
             self.fault(connection, "closed", now)
         elif data == connection.home + connection.line:

@@ -8,25 +8,23 @@ import pytest
 
 import consistency
 import layout as place
-import servers
 import traffic
 import unwrap
-from consistency import add, echo_service, expect, owners, protection, rows
+from consistency import add, echo_service, expect, protection, rows
 from daemon import TUNNEL
 from keeping import PORT, Echo, Keep
 
-UDP_PORT, DRAINED_PORT, AGED_PORT, PORTS = 7007, 7008, 7009, "7007-7009"
+DRAINED_PORT, PORTS = 7008, "7007-7008"
 # name: (mode, VIP, protocol, flows); UDP in l2dsr would need a server per VIP, TCP finds its address by itself.
 WAYS = {"nat4": ("nat", place.VIP4_NAT, "tcp", 500), "nat6": ("nat", place.VIP6_NAT, "tcp", 100),
         "dsr4": ("l2dsr", place.VIP4_DSR, "tcp", 100), "dsr6": ("l2dsr", place.VIP6_DSR, "tcp", 100),
         "ipip4": ("ipip", place.VIP4_IPIP, "tcp", 100), "gue6": ("gue", place.VIP6_GUE, "tcp", 100),
         "udp4": ("nat", place.VIP4_NAT, "udp", 100)}
-SETTLE = 2  # seconds: the window of the services that are to see its end
 
 
 @pytest.fixture(scope="module")
 def echoes(bed):
-    with unwrap.unwrapping(bed), Echo(bed, None, PORTS), Echo(bed, None, UDP_PORT, udp=True):
+    with unwrap.unwrapping(bed), Echo(bed, None, PORTS), Echo(bed, None, PORT, udp=True):
         yield bed
 
 
@@ -34,8 +32,7 @@ def echoes(bed):
 def balancer(echoes, protection):
     services = [echo_service(echoes, name, vip=vip, mode=mode, protocol=protocol, idle="1h")
                 for name, (mode, vip, protocol, _) in WAYS.items()]
-    services += [echo_service(echoes, "drained", DRAINED_PORT), echo_service(echoes, "aged", AGED_PORT,
-                                                                             settle=f"{SETTLE}s")]
+    services.append(echo_service(echoes, "drained", DRAINED_PORT))
     with consistency.started(echoes, services, protection, extra=TUNNEL) as made:
         yield made
 
@@ -126,37 +123,3 @@ def test_a_syn_leaves_a_drained_backend_at_once(balancer, protection, record_pro
 def name_of(connection) -> str:
     connection.sendall(b"?\n")
     return connection.recv(64).split()[0].decode()
-
-
-@pytest.mark.parametrize("protection", ["on"], scope="module")
-def test_rows_settle_when_the_window_is_over_and_the_flows_have_ended(balancer, protection):
-    """A row's life: moving for the window, pinned while its flows live, settled when they have ended; 0 broken; the
-    table is empty again."""
-    bed = balancer.bed
-    before = rows(balancer)
-    with Keep(bed, place.VIP4_NAT, AGED_PORT, 300) as watched:
-        add(balancer, "aged", "b4")
-        moved = rows(balancer)["moving"] - before["moving"]
-        assert moved > 0
-        servers.wait_for(lambda: rows(balancer)["moving"] == before["moving"], SETTLE + 5, "the window is over")
-        pinned = rows(balancer)["pinned"] - before["pinned"]
-        assert 0 < pinned <= moved, "rows with living flows of an earlier owner are pinned"
-        assert watched.settled()["broken"] == 0
-        watched.ask("close", 300)
-        servers.wait_for(lambda: watched.report()["ended"] == 300, 5, "all flows have ended")
-        servers.wait_for(lambda: rows(balancer)["pinned"] == before["pinned"], 10, "the rows have settled")
-    servers.wait_for(lambda: consistency.flows(balancer, service="aged") == 0, 10, "no flow is remembered")
-
-
-@pytest.mark.parametrize("protection", ["on"], scope="module")
-def test_a_change_taken_back_leaves_nothing_moving(balancer, protection):
-    """b4 comes and goes in one breath: flows of both worlds live on with the backend that they began with."""
-    bed = balancer.bed
-    with Keep(bed, place.VIP4_NAT, AGED_PORT, 200) as old:
-        before = owners(balancer, "aged")
-        balancer.ctl("backend", "drain", "aged/b3")
-        with Keep(bed, place.VIP4_NAT, AGED_PORT, 200) as new:
-            assert new.on("b3")["open"] == 0
-            balancer.ctl("backend", "undrain", "aged/b3")
-            assert owners(balancer, "aged") == before
-            assert (old.settled()["broken"], new.settled()["broken"]) == (0, 0)

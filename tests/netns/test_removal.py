@@ -43,7 +43,7 @@ def removed(balancer, service: str, port: int, vip: str = place.VIP4_NAT, flows:
     many were of b2, and when it went."""
     with Keep(balancer.bed, vip, port, flows) as watched:
         mine = watched.on("b2")["open"]
-        assert mine > flows / 6
+        assert mine > flows / 6, "b2 has too few flows for this to say much"
         balancer.ctl("backend", "del", f"{service}/b2")
         yield watched, mine, time.monotonic()
     add(balancer, service, "b2", port)
@@ -69,12 +69,10 @@ def test_keep_lets_the_flows_of_a_removed_backend_live(balancer, protection):
 def test_reset_ends_the_flows_of_a_removed_backend_at_once(balancer, echo, service, protection, record_property):
     """reset: each client of b2 gets a RST within 1 s of its next packet, b2 itself learns it, nobody else is hurt."""
     port, vip = RESETS[service]
-    at_backend = echo.open_on("b2", port)
     with removed(balancer, service, port, vip) as (watched, mine, when):
-        assert echo.open_on("b2", port) == at_backend + mine
         report = servers.wait_for(lambda: (r := watched.report())["broken"] >= mine and r, 5, "b2's flows are reset")
         took = report["last_fault"] - when
-        servers.wait_for(lambda: echo.open_on("b2", port) == at_backend, 3, "b2 has been told of every end")
+        servers.wait_for(lambda: echo.open_on("b2", port) == 0, 3, "b2 has been told of every end")
         report = watched.settled()
         assert (report["reset"], report["broken"]) == (mine, mine), describe(report)
         assert watched.on("b2")["broken"] == mine

@@ -43,8 +43,10 @@ def test_a_change_moves_the_rows_and_breaks_the_flows_that_diff_foretold(bed, ba
         kept.settled(), reset.settled()
         before = {name: owners(balancer, name) for name in ("kept", "reset", "untracked")}
         text = balancer.ctl("diff", "-f", file).stdout
-        foretold = effects(balancer.ctl_json("diff", "-f", file))
-        assert effects(balancer.ctl_json("apply", "-f", file, "--dry-run")) == foretold
+        foretold = effects(balancer.change("POST", "/v1/diff", file.read_text()))
+        assert effects(balancer.change("POST", "/v1/apply?dry-run=true", file.read_text())) == foretold
+        assert text.splitlines()[-len(foretold):] == \
+            balancer.ctl("apply", "-f", file, "--dry-run").stdout.splitlines()[-len(foretold):]
         assert {name: owners(balancer, name) for name in before} == before, "asking has changed something"
         moved_before = {name: consistency.metric(balancer, "weir_table_slots_moved_total", service=name)
                         for name in before}
@@ -70,13 +72,13 @@ def test_a_change_moves_the_rows_and_breaks_the_flows_that_diff_foretold(bed, ba
 
 def test_a_harmless_change_is_said_to_affect_no_flow_and_does_not(bed, balancer):
     """A weight: rows move, 0 of 300 flows are affected, foretold by --dry-run, and by what happens."""
-    words = ("backend", "set", "reset/b2", "--weight", "50")
+    path, body = "/v1/services/reset/backends/b2", {"weight": 50}
     with Keep(bed, place.VIP4_NAT, RESET, 300) as reset:
         reset.settled()
         before = owners(balancer, "reset")
-        foretold = effects(balancer.ctl_json(*words, "--dry-run"))["reset"]
+        foretold = effects(balancer.change("PATCH", f"{path}?dry-run=true", body))["reset"]
         assert (foretold["flows_affected"], foretold["flows_known"], foretold["complete"]) == (0, 300, True)
-        balancer.ctl(*words)
+        balancer.change("PATCH", path, body)
         assert foretold["rows_moved"] == sum(a != b for a, b in zip(before, owners(balancer, "reset"))) > 0
         assert foretold["share"] == pytest.approx(foretold["rows_moved"] / len(before), abs=1e-6)
         assert reset.settled()["broken"] == 0

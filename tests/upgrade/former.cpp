@@ -20,6 +20,7 @@ using weir::FlowSizes;
 using weir::TableOffsets;
 using weir::TableSizes;
 using weir::u32;
+using weir::u64;
 #include "former.skel.h"
 
 namespace {
