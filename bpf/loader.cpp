@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "bpf/features.hpp"
+#include "bpf/jiffies.hpp"
 #include "bpf/mapped.hpp"
 #include "bpf/pins.hpp"
 
@@ -70,15 +71,10 @@ void set_sizes(const Skeleton& skeleton, const TableSizes& sizes, const FlowSize
   skeleton->rodata->weir_flow_offsets = flow_offsets;
 }
 
-/// Tells the program how jiffies become CLOCK_MONOTONIC: the kernel counts both on together, from its constant
-/// INITIAL_JIFFIES on, which is five minutes before 32 bits overflow.
 void set_clock(const Skeleton& skeleton) {
-  timespec jiffy{};
-  clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy);
-  const u64 length = static_cast<u64>(jiffy.tv_nsec);
-  const u64 per_second = (1'000'000'000 + length / 2) / length;
-  skeleton->rodata->weir_jiffy = length;
-  skeleton->rodata->weir_first_jiffy = static_cast<u32>(0 - 300 * per_second);
+  const Jiffies jiffies = jiffies_of_host();
+  skeleton->rodata->weir_jiffy = jiffies.length;
+  skeleton->rodata->weir_first_jiffy = jiffies.first;
 }
 
 /// A ring buffer of one record type.

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <string>
 
+#include "bpf/jiffies.hpp"
 #include "dataplane/memory/table_shape.hpp"
 
 using weir::FlowOffsets;
@@ -83,6 +84,9 @@ int main(int argc, char** argv) {
   skeleton->rodata->weir_offsets = offsets;
   skeleton->rodata->weir_flow_sizes = flow_sizes;
   skeleton->rodata->weir_flow_offsets = flow_offsets_of(flow_sizes);
+  const bpf::Jiffies jiffies = bpf::jiffies_of_host();
+  skeleton->rodata->weir_jiffy = jiffies.length;
+  skeleton->rodata->weir_first_jiffy = jiffies.first;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton->obj) {
     const std::string name = bpf_map__name(map);
