@@ -127,7 +127,8 @@ def cases_of(path, first, lines):
             cases.append(Case(os.path.basename(path), number, line[3:]))
             open_steps, wait = [], 0
             continue
-        key, colon, value = line.partition(":")
+        # Addresses hold colons too, but none in front of a space.
+        key, colon, value = re.match(r"(.*?)(:(?= |$)|$)(.*)", line).groups()
         word, _, interface = key.partition(" ")
         value = value.strip()
         if not cases or not colon:
@@ -150,7 +151,7 @@ def cases_of(path, first, lines):
             if word == "verdict" and value not in known:
                 fail(number, f'"{value}" is no verdict of dataplane/core/verdict.hpp')
             if word == "flows" and not interface:
-                fail(number, "say whose flows: `flows SERVICE: ...`")
+                fail(number, "say which flows: `flows SERVICE [CLIENT]: ...`")
             if word in open_steps[0].expected:
                 fail(number, f"a second `{word}` for the same frame")
             for step in open_steps:
