@@ -1,78 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/table/race.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <tuple>
 
+#include "control/table/runners.hpp"
+
 namespace weir::table {
 namespace {
-
-/// The bytes whose hash is a member's walk: alike on every host, without padding.
-struct [[gnu::packed]] Identity {
-  model::Seed seed;
-  Ip vip;
-  u16 vip_port;
-  Protocol protocol;
-  Ip address;
-  u16 port;
-};
-static_assert(sizeof(Identity) == 16 + 16 + 2 + 1 + 16 + 2);
-
-/// One member of the race. Its j-th row is offset + skip * j(j+1)/2: triangular numbers visit every residue of 2^k
-/// once, and an odd factor keeps it so.
-struct Runner {
-  u32 offset;
-  u32 skip;
-  u32 start;  // 0..step - 1: drawn as well, so that members of one weight do not arrive at the same instant
-  u32 value;
-  u64 weight;
-  u64 pace;   // time per unit of the clock
-  u32 rows;   // that it holds
-  u32 least;  // its share of the rows, rounded down
-  u32 most;   // and up
-};
-
-/// The clock, by the rows that a member has visited: -ln(1 - j / rows) rows, in units of 1 / step row. Under it a visit
-/// to a row has an exponentially distributed time, so that of two members with weights a : b the first one wins
-/// a / (a + b) of the rows, and one whose weight changes takes rows from the others, or gives some, and no more.
-class Clock {
- public:
-  static constexpr u64 step = u64{1} << 8;
-  static constexpr u64 never = ~u64{0};
-
-  explicit Clock(u64 rows) {
-    at_.reserve(rows + 1);
-    u64 now = 0;
-    for (u64 left = rows; left > 0; --left) {
-      at_.push_back(now);
-      now += rows * step / left;
-    }
-  }
-  [[nodiscard]] u64 rows() const { return at_.size(); }
-  [[nodiscard]] u64 at(u32 visited) const { return at_[visited]; }
-
- private:
-  std::vector<u64> at_;  // at most 2^20 * ln(2^20) * 2^8 < 2^32
-};
-
-/// One unit of the clock of a member of weight 1.
-inline constexpr u64 slowest = u64{1} << 31;
-
-/// Where a runner is.
-struct Walk {
-  u32 runner;
-  u32 next;
-  u32 visited = 0;
-  u64 time;
-
-  Walk(u32 index, const Runner& r) : runner(index), next(r.offset), time(r.start * r.pace) {}
-  void advance(const Runner& r, const Clock& clock) {
-    next += r.skip * ++visited;
-    time = visited < clock.rows() ? (clock.at(visited) + r.start) * r.pace : Clock::never;
-  }
-};
 
 /// Who has a row since when.
 struct Holding {
@@ -91,44 +26,6 @@ class Marks {
  private:
   std::vector<u64> bits_;
 };
-
-std::vector<Runner> runners_of(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
-                               std::span<const Member> members, u32 rows) {
-  struct Keyed {
-    XXH128_hash_t hash;
-    const Member* member;
-  };
-  std::vector<Keyed> keyed;
-  keyed.reserve(members.size());
-  u64 sum = 0;
-  for (const Member& member : members) {
-    if (member.weight == 0) continue;
-    sum += member.weight;
-    const Identity identity{seed, vip.address, vip.port, protocol, member.endpoint.address, member.endpoint.port};
-    keyed.push_back({XXH3_128bits(&identity, sizeof identity), &member});
-  }
-  // Who is first when two are there at once depends on the members alone, not on the caller's order.
-  std::sort(keyed.begin(), keyed.end(), [](const Keyed& a, const Keyed& b) {
-    return std::tuple(a.hash.high64, a.hash.low64, a.member->weight, a.member->value) <
-           std::tuple(b.hash.high64, b.hash.low64, b.member->weight, b.member->value);
-  });
-  std::vector<Runner> runners;
-  runners.reserve(keyed.size());
-  for (const auto& [hash, member] : keyed) {
-    const u64 pace = slowest / member->weight;
-    const u64 share = u64{rows} * member->weight;
-    runners.push_back({.offset = static_cast<u32>(hash.low64),
-                       .skip = static_cast<u32>(hash.high64) | 1,
-                       .start = static_cast<u32>((hash.low64 >> 32) % Clock::step),
-                       .value = member->value,
-                       .weight = member->weight,
-                       .pace = pace,
-                       .rows = 0,
-                       .least = static_cast<u32>(share / sum),
-                       .most = static_cast<u32>((share + sum - 1) / sum)});
-  }
-  return runners;
-}
 
 /// Time in which members of this weight in all take `steps` steps.
 u64 time_for(u64 steps, u64 weight) { return std::max<u64>(1, steps * Clock::step * slowest / weight); }
