@@ -15,19 +15,19 @@ import servers
 from consistency import echo_service
 from keeping import Echo, Keep, describe
 
-COUNTED, WATCHED, FORCED, RESTARTED, TAKEN_BACK = range(7201, 7206)
-ALL = {"counted": COUNTED, "watched": WATCHED, "forced": FORCED, "restarted": RESTARTED, "taken": TAKEN_BACK}
+ALL = {"counted": 7201, "watched": 7202, "forced": 7203, "unforced": 7204, "restarted": 7205, "taken": 7206,
+       "awaited": 7207}
 DEADLINE = 3  # seconds
 LONGEST = 8  # seconds: the flows live 1 to so many
 
 
 @pytest.fixture(scope="module")
 def echo(bed):
-    with Echo(bed, None, f"{COUNTED}-{TAKEN_BACK}") as made:
+    with Echo(bed, None, f"{min(ALL.values())}-{max(ALL.values())}") as made:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def balancer(bed, echo):
     services = [echo_service(bed, name, port, track="changes" if name == "watched" else "all")
                 for name, port in ALL.items()]
@@ -71,11 +71,11 @@ def test_a_drain_ends_with_the_last_flow_and_at_the_deadline_ends_the_rest(balan
     bed = balancer.bed
     lifetime = f"1:{LONGEST}"
     with contextlib.ExitStack() as stack:
-        counted = stack.enter_context(Keep(bed, place.VIP4_NAT, COUNTED, 100, lifetime=lifetime, seed=7))
-        watched = stack.enter_context(Keep(bed, place.VIP4_NAT, WATCHED, 100, lifetime=lifetime, seed=8))
-        forced = stack.enter_context(Keep(bed, place.VIP4_NAT, FORCED, 100))
+        counted = stack.enter_context(Keep(bed, place.VIP4_NAT, ALL["counted"], 100, lifetime=lifetime, seed=7))
+        watched = stack.enter_context(Keep(bed, place.VIP4_NAT, ALL["watched"], 100, lifetime=lifetime, seed=8))
+        forced = stack.enter_context(Keep(bed, place.VIP4_NAT, ALL["forced"], 100))
         mine = forced.on("b1")["open"]
-        at_backend = echo.open_on("b1", FORCED)
+        at_backend = echo.open_on("b1", ALL["forced"])
         drains = {"counted": Drain(balancer, "counted", "--deadline", "60s"),
                   "watched": Drain(balancer, "watched", "--deadline", "60s", "--watch", "2s"),
                   "forced": Drain(balancer, "forced", "--deadline", f"{DEADLINE}s", "--then", "remove",
@@ -94,7 +94,7 @@ def test_a_drain_ends_with_the_last_flow_and_at_the_deadline_ends_the_rest(balan
         assert DEADLINE - 0.1 < drains["forced"].ended - drains["forced"].begun < DEADLINE + 1.5
         assert (report["reset"], report["broken"]) == (mine, mine), describe(report)
         assert forced.on("b1")["broken"] == mine
-        servers.wait_for(lambda: echo.open_on("b1", FORCED) == at_backend - mine, 3, "b1 has been told")
+        servers.wait_for(lambda: echo.open_on("b1", ALL["forced"]) == at_backend - mine, 3, "b1 has been told")
         servers.wait_for(lambda: "b1" not in balancer.backends("forced"), 3, "b1 has been removed")
 
         wait_all(drains.values(), LONGEST + 10)
@@ -111,32 +111,32 @@ def test_a_drain_ends_with_the_last_flow_and_at_the_deadline_ends_the_rest(balan
 
 def test_a_drain_ends_at_its_deadline_without_force_and_breaks_nothing(balancer):
     """No --force-after, no --then: exit 3 at the deadline; every flow goes on and is still counted."""
-    with Keep(balancer.bed, place.VIP4_NAT, COUNTED, 60) as keep:
-        drain = Drain(balancer, "counted", "--deadline", "1s").wait()
+    with Keep(balancer.bed, place.VIP4_NAT, ALL["unforced"], 60) as keep:
+        drain = Drain(balancer, "unforced", "--deadline", "1s").wait()
         assert drain.code == 3, drain.text
         report = keep.settled()
         assert report["broken"] == 0, describe(report)
-        state = balancer.get("/v1/services/counted/backends/b1/drain")
+        state = balancer.get("/v1/services/unforced/backends/b1/drain")
         assert (state["state"], state["remaining"]) == ("deadline", keep.on("b1")["open"])
 
 
 def test_undrain_takes_a_drain_back(balancer):
     """undrain before the deadline: nothing is reset when it passes, nothing is removed, new flows come again."""
-    with Keep(balancer.bed, place.VIP4_NAT, TAKEN_BACK, 100) as keep:
+    with Keep(balancer.bed, place.VIP4_NAT, ALL["taken"], 100) as keep:
         balancer.ctl("backend", "drain", "taken/b1", "--deadline", "1s", "--then", "remove", "--force-after")
         balancer.ctl("backend", "undrain", "taken/b1")
         time.sleep(1.5)
         assert keep.settled()["broken"] == 0
         assert balancer.backends("taken")["b1"]["admin"] == "active"
         assert balancer.get("/v1/services/taken/backends/b1/drain")["state"] == "none"
-        with Keep(balancer.bed, place.VIP4_NAT, TAKEN_BACK, 60) as new:
+        with Keep(balancer.bed, place.VIP4_NAT, ALL["taken"], 60) as new:
             assert new.on("b1")["open"] > 0
 
 
 def test_a_drain_survives_kill_and_meets_its_deadline(balancer):
     """lbd is killed after a drain was ordered and comes back before the deadline: it forces and removes as ordered, and
     the deadline has not begun anew."""
-    with Keep(balancer.bed, place.VIP4_NAT, RESTARTED, 100) as keep:
+    with Keep(balancer.bed, place.VIP4_NAT, ALL["restarted"], 100) as keep:
         mine = keep.on("b1")["open"]
         ordered = time.monotonic()
         balancer.ctl("backend", "drain", "restarted/b1", "--deadline", f"{DEADLINE}s", "--then", "remove",
@@ -156,9 +156,9 @@ def test_a_drain_survives_kill_and_meets_its_deadline(balancer):
 
 def test_wait_for_drained_times_out_and_then_succeeds(balancer):
     """`lbctl backend wait --for drained`: exit 3 while flows live, 0 when they have ended."""
-    with Keep(balancer.bed, place.VIP4_NAT, COUNTED, 60) as keep:
-        balancer.ctl("backend", "drain", "counted/b1")
-        wait = ("backend", "wait", "counted/b1", "--for", "drained", "--timeout")
+    with Keep(balancer.bed, place.VIP4_NAT, ALL["awaited"], 60) as keep:
+        balancer.ctl("backend", "drain", "awaited/b1")
+        wait = ("backend", "wait", "awaited/b1", "--for", "drained", "--timeout")
         assert balancer.ctl(*wait, "1s", check=False).returncode == 3
         keep.ask("close", 60, "b1")
         assert balancer.ctl(*wait, "10s", check=False).returncode == 0

@@ -58,8 +58,8 @@ def test_a_full_table_forwards_all_and_counts_what_it_forgot(bed, echo, protecti
 
 
 def test_every_flow_that_an_eviction_broke_is_counted(bed, echo, record_property):
-    """N12: 1024 entries, 1150 flows that began on b4 in rows that are still moving: those that are evicted break, and the
-    counter of misroutes says how many."""
+    """N12: 1024 entries, 1150 flows that began on b4 in rows that are still moving: those that are evicted break, and
+    the counter of misroutes says how many."""
     service = echo_service(bed, "forced", FORCED, ("b1",))
     with consistency.started(bed, [service], extra=limits(1024, 8192)) as balancer, \
             Keep(bed, place.VIP4_NAT, FORCED, 100) as old:

@@ -10,19 +10,19 @@ import consistency
 import daemon
 import layout as place
 import traffic
-from consistency import add, echo_service, expect, protection
+from consistency import add, echo_service, expect
 from keeping import PORT, Echo, Keep
 
 FLOWS = 500
 
 
 @pytest.fixture
-def moving(bed, protection):
+def moving(bed):
     """An lbd, 500 flows older than b4 and 200 younger, wrk's 64 among the older; half of the rows are moving."""
     web = daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080, rows=4096)
     with contextlib.ExitStack() as stack:
         stack.enter_context(Echo(bed))
-        balancer = stack.enter_context(consistency.started(bed, [web, echo_service(bed, "keep")], protection))
+        balancer = stack.enter_context(consistency.started(bed, [web, echo_service(bed, "keep")]))
         old = stack.enter_context(Keep(bed, place.VIP4_NAT, PORT, FLOWS))
         wrk = traffic.Wrk(bed, traffic.url(place.VIP4_NAT, 80, "/quiet"), 60, connections=64)
         time.sleep(0.5)
@@ -33,8 +33,7 @@ def moving(bed, protection):
         yield balancer, old, new, wrk
 
 
-@protection
-def test_kill_start_and_upgrade_lose_nothing(moving, protection, record_property):
+def test_kill_start_and_upgrade_lose_nothing(moving, record_property):
     """kill -9, a start 1.5 s later, an upgrade: wrk without an error, 700 flows unbroken, the program replaced through
     its links, no interface ever without one."""
     balancer, old, new, wrk = moving
@@ -49,19 +48,18 @@ def test_kill_start_and_upgrade_lose_nothing(moving, protection, record_property
         balancer.upgrade()
         time.sleep(1)
     after = daemon.pinned_ids(bed.pin_dir)
-    reports = [one.settled() if protection == "on" else one.report() for one in (old, new)]
+    reports = [one.settled() for one in (old, new)]
     outcome = wrk.stop()
-    record_property("figure", f"M15, protection {protection}: {sum(r['broken'] for r in reports)} of 700 flows broken, "
+    record_property("figure", f"M15: {sum(r['broken'] for r in reports)} of 700 flows broken, "
                     f"wrk {outcome['errors']} errors in {outcome['requests']} requests, slowest answer "
                     f"{max(r['slowest_seconds'] for r in reports):.2f} s")
     assert {str(value) for _, _, value in seen.results} == {str(attached)} and seen.failures == []
     assert after["link"] == before["link"] and not after["prog"] & before["prog"]
-    expect(protection, *reports)
-    assert (outcome["errors"] == 0) == (protection == "on"), outcome["text"]
+    expect("on", *reports)
+    assert outcome["errors"] == 0, outcome["text"]
 
 
-@pytest.mark.parametrize("protection", ["on"])
-def test_control_detach_instead_of_upgrade_forgets_flows(moving, protection):
+def test_control_detach_instead_of_upgrade_forgets_flows(moving):
     """The control: the fast path taken down and put up again has no memory, and flows of moving rows break."""
     balancer, old, new, wrk = moving
     balancer.ctl("detach")
