@@ -33,6 +33,9 @@ namespace weir::bpf {
 [[gnu::always_inline]] inline long adjust_tail(xdp_md* context, int delta) {
   return reinterpret_cast<long (*)(xdp_md*, int)>(BPF_FUNC_xdp_adjust_tail)(context, delta);
 }
+[[gnu::always_inline]] inline long tail_call(xdp_md* context, void* programs, __u32 index) {
+  return reinterpret_cast<long (*)(void*, void*, __u32)>(BPF_FUNC_tail_call)(context, programs, index);
+}
 [[gnu::always_inline]] inline __u64 nanoseconds() { return reinterpret_cast<__u64 (*)()>(BPF_FUNC_ktime_get_ns)(); }
 [[gnu::always_inline]] inline __u64 frame_length(xdp_md* context) {
   return reinterpret_cast<__u64 (*)(xdp_md*)>(BPF_FUNC_xdp_get_buff_len)(context);

@@ -170,6 +170,10 @@ Outcome<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
         "remove the fast path first: lbd --detach",
         options.pin_dir, state->memory.globals->version, layout_version);
   auto& maps = state->skeleton->maps;
+  const u32 control = 0;
+  const int control_fd = bpf_program__fd(state->skeleton->progs.weir_control);
+  if (bpf_map_update_elem(bpf_map__fd(maps.weir_programs), &control, &control_fd, BPF_ANY) != 0)
+    return give_up(fmt::format("cannot enter the program for control messages: {}", errno_text(errno)));
   state->counting = std::make_unique<Counting>(bpf_map__fd(maps.weir_verdicts), bpf_map__fd(maps.weir_svc_stats),
                                                bpf_map__fd(maps.weir_be_stats));
   state->ring = ring_buffer__new(bpf_map__fd(maps.weir_events), State::on_event, state.get(), nullptr);

@@ -40,6 +40,16 @@ struct weir_budget_map {
 };
 BPF_SECTION(".maps") weir_budget_map weir_budget;
 
+// Programs that weir_lb goes on in, entered by the loader.
+inline constexpr weir::u32 control_program = 0;
+struct weir_programs_map {
+  BPF_MAP_NUMBER(type, BPF_MAP_TYPE_PROG_ARRAY);
+  BPF_MAP_NUMBER(max_entries, 1);
+  BPF_MAP_TYPE(key, weir::u32);
+  BPF_MAP_TYPE(value, weir::u32);
+};
+BPF_SECTION(".maps") weir_programs_map weir_programs;
+
 struct weir_devices_map {
   BPF_MAP_NUMBER(type, BPF_MAP_TYPE_DEVMAP);
   BPF_MAP_NUMBER(max_entries, weir::port_count);
