@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ns per packet of the loaded XDP program, net of an empty program behind the same wrapper, in one interleaved run.
 // Run by scripts/bench, which makes the network namespace that the return path's route look-ups need.
+// Long because the paths that are measured and the bed that they share are read together.
 #include <fmt/format.h>
 #include <net/if.h>
 #include <sched.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The flow table by itself: what a packet is told, and what is remembered of it.
+// Long because every event meets every state of a row, a backend and an entry on one small bed.
 #include "dataplane/core/recall.hpp"
 
 #include <catch2/catch.hpp>
