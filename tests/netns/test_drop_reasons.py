@@ -15,7 +15,8 @@ import wire
 from conftest import running
 from tunnel_cases import Way
 
-GRE, UNANSWERED, EMPTY, REJECTED = 47, 81, 82, {4: "192.0.2.200", 6: "2001:db8:1::200"}
+GRE, UNANSWERED, EMPTY, ENDED = 47, 81, 82, 83
+REJECTED = {4: "192.0.2.200", 6: "2001:db8:1::200"}
 NOBODY = {4: "192.0.2.99", 6: "2001:db8:1::99"}  # on the client's link, but there is no such host
 NOT_SENT = {"internal_table", "no_headroom"}  # a table that contradicts itself; a driver that leaves no room
 
@@ -30,7 +31,9 @@ def strict(bed):
         services += nat.services(bed, ("tcp", "udp")) + ipip.services(bed, ("udp",), hash="source")
         services += [daemon.Service(f"unanswered{family}", f"tcp:{place.endpoint(nat.vip, UNANSWERED)}", "nat",
                                     [("gone", nobody)]),
-                     daemon.Service(f"empty{family}", f"tcp:{place.endpoint(nat.vip, EMPTY)}", "nat")]
+                     daemon.Service(f"empty{family}", f"tcp:{place.endpoint(nat.vip, EMPTY)}", "nat"),
+                     daemon.service(bed, f"ended{family}", nat.vip, ENDED, "nat", hosts=("b1",), protocol="udp",
+                                    settings={"on-remove": "reset"})]
     with contextlib.contextmanager(running)(bed) as balancer:
         balancer.configure(services, interfaces=["l0", "l1", "l2", "l3"], extra="icmp-rate = 0\n" + daemon.TUNNEL)
         balancer.start()
@@ -40,6 +43,9 @@ def strict(bed):
                                          for b in balancer.backends(name).values()), 5, f"{name} is resolved")
             bed.run("lb", "ip", f"-{family}", "route", "add", "unreachable", REJECTED[family])
             bed.run("lb", "ping", "-c1", "-W2", bed.backend("b4").address(family))
+            heir = place.endpoint(bed.backend("b2").address(family), ENDED)
+            balancer.ctl("backend", "add", f"ended{family}", heir, "--name", "b2")
+            balancer.ctl("backend", "del", f"ended{family}/b1")  # every flow there is, is b1's, and ended
         try:
             yield balancer
         finally:
@@ -89,6 +95,7 @@ def from_client(family: int) -> dict:
         "answer_rate_limited": ip() / (wire.ICMP(type=8) if family == 4 else wire.ICMPv6EchoRequest()),
         "bad_icmp": wire.too_big(family, 1300, b"", router, way.vip),
         "icmp_no_flow": wire.too_big(family, 1300, quote, router, way.vip),
+        "flow_ended": ip() / wire.UDP(sport=40000, dport=ENDED),
         "icmp_not_balanced": ip() / (wire.ICMP(type=13) if family == 4 else wire.ICMPv6EchoReply()),
         "martian_source": martian / tcp(80),
     }
