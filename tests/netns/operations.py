@@ -54,7 +54,7 @@ class Operator:
                 return done
 
     def pause(self) -> None:
-        time.sleep(self.random.uniform(0.0, 0.4))
+        time.sleep(self.random.uniform(0.0, 0.25))
 
     def add(self, service) -> str:
         absent = sorted(set(self.hosts) - set(service.backends))

@@ -140,7 +140,7 @@ def test_a_syn_flood_evicts_no_flow(bed, echo, record_property):
         stack.enter_context(bed.flooder())
         balancer = stack.enter_context(consistency.started(bed, services, extra=limits(4096, 65536),
                                                            interfaces=bed.interfaces + ["l9"]))
-        quiet = traffic.Wrk(bed, target, 2, connections=16).result()
+        quiet = traffic.Wrk(bed, target, 1, connections=16).result()
         old = stack.enter_context(Keep(bed, place.VIP4_NAT, KEPT, 150))
         replace(balancer, "kept", "b1", "b2", KEPT)
         replace(balancer, "flooded", "b3", "b4", FLOODED)

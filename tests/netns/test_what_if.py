@@ -10,22 +10,23 @@ import servers
 from consistency import echo_service, owners
 from keeping import Echo, Keep, describe
 
-KEPT, RESET, UNTRACKED = range(7301, 7304)
+KEPT, RESET, UNTRACKED, WEIGHED = range(7301, 7305)
 
 
 @pytest.fixture(scope="module")
 def echo(bed):
-    with Echo(bed, None, f"{KEPT}-{UNTRACKED}") as made:
+    with Echo(bed, None, f"{KEPT}-{WEIGHED}") as made:
         yield made
 
 
 def services(bed, hosts=consistency.HOSTS) -> list:
     return [echo_service(bed, "kept", KEPT, hosts, track="all"),
             echo_service(bed, "reset", RESET, hosts, track="all", on_remove="reset"),
-            echo_service(bed, "untracked", UNTRACKED, hosts, on_remove="reset")]
+            echo_service(bed, "untracked", UNTRACKED, hosts, on_remove="reset"),
+            echo_service(bed, "weighed", WEIGHED, track="all", on_remove="reset")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def balancer(bed, echo):
     with consistency.started(bed, services(bed)) as made:
         yield made
@@ -72,13 +73,13 @@ def test_a_change_moves_the_rows_and_breaks_the_flows_that_diff_foretold(bed, ba
 
 def test_a_harmless_change_is_said_to_affect_no_flow_and_does_not(bed, balancer):
     """A weight: rows move, 0 of 300 flows are affected, foretold by --dry-run, and by what happens."""
-    path, body = "/v1/services/reset/backends/b2", {"weight": 50}
-    with Keep(bed, place.VIP4_NAT, RESET, 300) as reset:
-        reset.settled()
-        before = owners(balancer, "reset")
-        foretold = effects(balancer.change("PATCH", f"{path}?dry-run=true", body))["reset"]
+    path, body = "/v1/services/weighed/backends/b2", {"weight": 50}
+    with Keep(bed, place.VIP4_NAT, WEIGHED, 300) as weighed:
+        weighed.settled()
+        before = owners(balancer, "weighed")
+        foretold = effects(balancer.change("PATCH", f"{path}?dry-run=true", body))["weighed"]
         assert (foretold["flows_affected"], foretold["flows_known"], foretold["complete"]) == (0, 300, True)
         balancer.change("PATCH", path, body)
-        assert foretold["rows_moved"] == sum(a != b for a, b in zip(before, owners(balancer, "reset"))) > 0
+        assert foretold["rows_moved"] == sum(a != b for a, b in zip(before, owners(balancer, "weighed"))) > 0
         assert foretold["share"] == pytest.approx(foretold["rows_moved"] / len(before), abs=1e-6)
-        assert reset.settled()["broken"] == 0
+        assert weighed.settled()["broken"] == 0
