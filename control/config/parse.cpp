@@ -69,7 +69,7 @@ model::Settings read_settings(Reader& reader, const toml::table& root) {
     services = reader.integer(*limits, "services", 1, 1U << 16).value_or(services);
     backends = reader.integer(*limits, "backends", 1, 1U << 20).value_or(backends);
     rows = reader.integer(*limits, "rows", 1U << 8, 1U << 26).value_or(rows);
-    flows = reader.integer(*limits, "flows", 1U << 10, 1U << 25).value_or(flows);
+    flows = reader.integer(*limits, "flows", 1U << 10, 1U << 24).value_or(flows);
     embryos = reader.integer(*limits, "embryos", 1U << 8, 1U << 22).value_or(embryos);
   }
   settings.icmp_rate = reader.integer(root, "icmp-rate", 0, most_icmp_rate).value_or(settings.icmp_rate);

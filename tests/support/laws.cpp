@@ -164,6 +164,33 @@ std::string tunnel_law(const Datagram& in, const Datagram& out, bool gue) {
   return all_right(in) && !all_right(carried_out) ? "a correct inner checksum became wrong" : "";
 }
 
+u32 get32(const Bytes& b, std::size_t at) { return get16(b, at) << 16 | get16(b, at + 2); }
+
+/// `out` is the RST that RFC 9293, 3.10.7.1 asks for in answer to `in`, and nothing more.
+std::string reset_law(const Datagram& in, const Datagram& out) {
+  const std::size_t ip = in.v6 ? 40 : 20;
+  if (out.bytes.size() != ip + 20 || out.header != ip || out.protocol != 6) return "a RST of another length";
+  if (!all_right(out)) return "a wrong checksum in a RST";
+  const std::size_t address = in.v6 ? 8 : 12, size = in.v6 ? 16 : 4;
+  const auto equal = [&](std::size_t from, std::size_t to, std::size_t n) {
+    return std::equal(in.bytes.begin() + static_cast<long>(from), in.bytes.begin() + static_cast<long>(from + n),
+                      out.bytes.begin() + static_cast<long>(to));
+  };
+  if (!equal(address, address + size, size) || !equal(address + size, address, size) || !equal(in.header, ip + 2, 2) ||
+      !equal(in.header + 2, ip, 2))
+    return "a RST that does not go back";
+  const u8 flags = in.bytes[in.header + 13];
+  const u32 length = static_cast<u32>(in.bytes.size() - in.header - (in.bytes[in.header + 12] >> 4) * 4U) +
+                     (flags & 1U) + (flags >> 1 & 1U);
+  const bool acknowledges = (flags & 0x10) != 0;
+  const u32 sequence = acknowledges ? get32(in.bytes, in.header + 8) : 0;
+  const u32 acknowledgment = acknowledges ? 0 : get32(in.bytes, in.header + 4) + length;
+  const bool right = get32(out.bytes, ip + 4) == sequence && get32(out.bytes, ip + 8) == acknowledgment &&
+                     out.bytes[ip + 12] == 0x50 && out.bytes[ip + 13] == (acknowledges ? 0x04 : 0x14) &&
+                     get16(out.bytes, ip + 14) == 0;
+  return right ? "" : "a RST that its receiver would not take";
+}
+
 std::string sent_law(const Bytes& frame, const Outcome& outcome) {
   const Datagram in = read(frame, datagram_at(frame));
   const Datagram out = read(outcome.frame, datagram_at(outcome.frame));
@@ -173,6 +200,7 @@ std::string sent_law(const Bytes& frame, const Outcome& outcome) {
     if (!header_right(out)) return "wrong outer header checksum";
     return tunnel_law(in, out, out.protocol == 17);
   }
+  if (outcome.verdict == Verdict::answered_reset) return reset_law(in, out);
   if (outcome.verdict == Verdict::answered_too_big) return own_right(out) ? "" : "a wrong checksum in Weir's answer";
   if (header_right(in) && !header_right(out)) return "a correct header checksum became wrong";
   if (all_right(in) && !all_right(out)) return "a correct checksum became wrong";

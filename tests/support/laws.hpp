@@ -13,6 +13,7 @@ namespace weir::testing {
 /// - what is not sent leaves no trace: no egress, and the same bytes unless room was lacking;
 /// - what is sent has an egress, lengths that fit the frame and, where Weir wrote it, a right IPv4 header checksum;
 /// - correct checksums stay correct, a UDP checksum that was there stays there;
+/// - a RST of Weir's own is the one that RFC 9293 asks for;
 /// - nat, ipip and gue take one from the TTL; ipip and gue carry the datagram otherwise as it came, but for a SYN's
 ///   MSS.
 [[nodiscard]] std::string broken_law(const Bytes& in, const Outcome& outcome);

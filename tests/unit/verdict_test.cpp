@@ -245,6 +245,15 @@ TEST_CASE("each verdict has a smallest frame, and gets it") {
   bed.route = {Verdict::too_big, 0, 1000};
   CHECK(bed.verdict_of(make_frame(of_length(reply, 1001))) == Verdict::answered_too_big);
   CHECK(bed.verdict_of(make_frame(of_length(reply, 547))) == Verdict::too_big);
+  // Flows of rows that move away from backends whose flows are reset.
+  for (Backend& b : bed.memory().backends) b.state = static_cast<u32>(BackendState::resetting);
+  for (Row& row : bed.memory().rows) row = make_row(RowState::moving, row_owner(row), row_owner(row));
+  for (const Case& c : {Case{Verdict::answered_reset, make_frame(to("203.0.113.10"))},
+                        Case{Verdict::answered_reset, make_frame(to("2001:db8:f::70"))},
+                        Case{Verdict::flow_ended, make_frame(to("203.0.113.10", 53, 17))}}) {
+    CHECK(bed.verdict_of(c.frame) == c.verdict);
+    seen.insert(c.verdict);
+  }
   seen.insert(Verdict::internal_table);  // the next test case
   CHECK(seen.size() == verdict_count);
 }
