@@ -22,9 +22,9 @@ using testing::twins;
 u32 below(Random& random, u32 bound) { return static_cast<u32>(random() % bound); }
 bool one_in(Random& random, u32 n) { return below(random, n) == 0; }
 
-/// A backend of the service, now and then of another one, or nobody.
+/// A backend of the service, now and then nobody, or one that there is not.
 u32 some_backend(Random& random, const table::Placed& placed) {
-  if (placed.backends.empty() || one_in(random, 40)) return below(random, 200);
+  if (placed.backends.empty() || one_in(random, 40)) return one_in(random, 2) ? nobody : 5000;
   auto chosen = placed.backends.begin();
   std::advance(chosen, below(random, static_cast<u32>(placed.backends.size())));
   return chosen->second;
