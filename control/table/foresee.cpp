@@ -75,7 +75,8 @@ std::vector<Effect> Publisher::foresee(const model::Plan& plan) const {
   }
   // Leaving backends of services that the plan does not touch.
   for (const auto& [name, placed] : placed_) {
-    if (std::any_of(plan.steps.begin(), plan.steps.end(), [&](const model::Step& s) { return s.name == name; }))
+    const std::string& present = name;  // clang takes no structured binding into a lambda
+    if (std::any_of(plan.steps.begin(), plan.steps.end(), [&](const model::Step& s) { return s.name == present; }))
       continue;
     for (const auto& [endpoint, leaving] : placed.leaving)
       for (const Newcomer& n : newcomers)
