@@ -3,9 +3,10 @@
 // each is the same, entry by entry. WEIR_DIFFERENTIAL_PACKETS sets how many.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <cstring>
+#include <iterator>
 
 #include "control/model/text.hpp"
 #include "tests/differential/packets.hpp"
@@ -130,6 +131,8 @@ TEST_CASE("packets of few flows leave the same flow table behind in both engines
   CHECK(total.evicted_udp > 0);
   CHECK(total.misroutes > 0);
   CHECK(total.resets > 0);
+  CHECK(twins().seen(Verdict::answered_reset) == total.resets);
+  CHECK(twins().seen(Verdict::flow_ended) > 0);
   fmt::print("differential: {} hits, {} remembered, {} promoted, {} evicted, {} misroutes, {} resets\n", total.hits,
              total.remembered, total.promoted, total.evicted_established, total.misroutes, total.resets);
   std::copy(rows.begin(), rows.end(), twins().memory().rows.begin());
