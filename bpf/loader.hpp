@@ -11,7 +11,7 @@
 #include "bpf/counters.hpp"
 #include "bpf/events.hpp"
 #include "bpf/failure.hpp"
-#include "dataplane/core/recall.hpp"
+#include "dataplane/core/flow_query.hpp"
 #include "dataplane/memory/flow_memory.hpp"
 #include "dataplane/memory/table_memory.hpp"
 

@@ -32,9 +32,9 @@ struct Effect {
 
 /// A planned change: what to publish, and what to tell the operator ("web/b1 weight 100 -> 50").
 struct Plan {
-  std::vector<Step> steps;         ///< empty: the desired state is already so
-  std::vector<std::string> lines;  ///< one per object that changes, old -> new
-  std::vector<Effect> effects;     ///< one per step, where they were asked for (a dry run); Pool leaves it empty
+  std::vector<Step> steps;           ///< empty: the desired state is already so
+  std::vector<std::string> lines;    ///< one per object that changes, old -> new
+  std::vector<Effect> effects = {};  ///< one per step, where they were asked for (a dry run); Pool leaves it empty
 };
 
 }  // namespace weir::model

@@ -62,7 +62,7 @@ struct Backend {
   Endpoint endpoint;
   u32 weight = default_weight;  ///< 0..max_weight; 0 takes no new flows
   Admin admin = Admin::active;
-  std::optional<Drain> drain;
+  std::optional<Drain> drain = {};
   friend bool operator==(const Backend&, const Backend&) = default;
 
   /// The weight that the forwarding table is built with.

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "control/model/text.hpp"
-#include "control/table/race.hpp"
 #include "control/table/publisher.hpp"
+#include "control/table/race.hpp"
 #include "control/table/rows.hpp"
 
 namespace weir::table {

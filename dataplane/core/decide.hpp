@@ -8,6 +8,7 @@
 // `send` as a request, so that an engine can keep it out of the way of the rest: see answer.hpp and icmp.hpp.
 #pragma once
 
+#include "dataplane/core/glance.hpp"
 #include "dataplane/core/parse.hpp"
 #include "dataplane/core/pick.hpp"
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "dataplane/core/flow.hpp"
+#include "dataplane/core/flow_query.hpp"
 #include "dataplane/core/parse.hpp"
-#include "dataplane/core/recall.hpp"
 #include "dataplane/core/tables.hpp"
 
 namespace weir {
@@ -20,7 +20,7 @@ namespace weir {
 //   const Port*      port(u32 index)
 //   Route            route(net, const Ip& from, u32 length)   way to a client; the engine knows the host's routes
 //   bool             allow_answer()                           whether one more ICMP message may be sent now
-// and the flow table, see recall.hpp.
+// and the flow table, see flow_query.hpp.
 struct Route {
   Verdict why;  // returned_nat when `hop` holds; too_big when a datagram of that length does not fit
   u64 hop;      // as in Backend; holds with too_big as well

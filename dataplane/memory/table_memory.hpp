@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/core/pick.hpp"
+#include "dataplane/core/recall.hpp"
 #include "dataplane/core/tables.hpp"
 #include "dataplane/memory/flow_memory.hpp"
 

@@ -19,14 +19,14 @@ struct FrameSpec {
   u8 protocol = 6;
   u8 tcp_flags = 0x10;
   u8 ttl = 64;
-  std::vector<u16> vlans;        // ids, outermost first
-  std::vector<u8> ipv4_options;  // multiple of 4 bytes
-  Bytes extensions;              // IPv6: raw extension headers, chained by the caller
-  u8 first_extension = 0;        // IPv6 next-header value of `extensions`, when not empty
-  u32 payload = 26;              // bytes of data after the transport header
-  Bytes tcp_options;             // multiple of 4 bytes
-  u16 fragment = 0x4000;         // IPv4: flags and offset; DF alone by default
-  u8 traffic_class = 0;          // TOS or traffic class
+  std::vector<u16> vlans = {};        // ids, outermost first
+  std::vector<u8> ipv4_options = {};  // multiple of 4 bytes
+  Bytes extensions = {};              // IPv6: raw extension headers, chained by the caller
+  u8 first_extension = 0;             // IPv6 next-header value of `extensions`, when not empty
+  u32 payload = 26;                   // bytes of data after the transport header
+  Bytes tcp_options = {};             // multiple of 4 bytes
+  u16 fragment = 0x4000;              // IPv4: flags and offset; DF alone by default
+  u8 traffic_class = 0;               // TOS or traffic class
   Bytes destination_mac = {0x02, 0, 0, 0, 0, 0xaa};
   Bytes source_mac = {0x02, 0, 0, 0, 0, 0x01};
 };

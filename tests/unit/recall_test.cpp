@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The flow table by itself: what a packet is told, and what is remembered of it.
 // Long because every event meets every state of a row, a backend and an entry on one small bed.
-#include "dataplane/core/recall.hpp"
-
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <random>
 #include <thread>
 #include <vector>
 
+#include "dataplane/core/glance.hpp"
 #include "dataplane/memory/table_memory.hpp"
 
 namespace {
@@ -230,7 +229,8 @@ TEST_CASE("a flow is forgotten when it has been silent for its time, and not a t
   for (const Example& e :
        {Example{"established", true, query_ack, 0, hour}, Example{"embryo", false, query_syn, 0, embryo_idle},
         Example{"closing", true, query_fin | query_ack, 0, minute}, Example{"reset", true, query_rst, 0, minute},
-        Example{"answered with FIN", true, query_ack, flow_backend_fin, minute}}) {
+        Example{"answered with FIN", true, query_ack, flow_backend_fin, minute},
+        Example{"killed", true, query_ack, flow_killed, hour}}) {
     INFO(e.name);
     for (const bool over : {false, true}) {
       Bed bed;
@@ -273,6 +273,15 @@ TEST_CASE("a flood of SYNs evicts embryos alone, and each eviction is counted") 
   CHECK(bed.counters().evicted_embryo > 9'900);
 }
 
+TEST_CASE("a SYN that cannot be entered goes where its next packet, which nobody knows, will go") {
+  Bed bed({1, 16, 16});
+  for (FlowEntry& entry : bed.flows().embryos[0].entry) entry.word = flow_word(nobody, FlowKind::busy, 0, 0);
+  CHECK(bed.backend(syn(1, moving(2, 1))) == 1);
+  CHECK(bed.backend(data(1, moving(2, 1))) == 1);
+  CHECK(bed.backend(syn(2, pinned(2))) == 2);
+  CHECK(bed.counters().remembered == 0);
+}
+
 TEST_CASE("an established flow that had to make room and comes back to another backend is counted as a misroute") {
   Bed bed({64, 1, 64});
   for (u32 client = 1; client <= 5; ++client) {
@@ -293,6 +302,9 @@ TEST_CASE("an established flow that had to make room and comes back to another b
   }
   SECTION("with a SYN it is another flow") {
     CHECK(bed.backend(syn(1, moving(3, 2))) == 3);
+    CHECK(bed.counters().misroutes == 0);
+    bed.now += embryo_idle + 1;
+    CHECK(bed.backend(data(1, moving(3, 1))) == 1);
     CHECK(bed.counters().misroutes == 0);
   }
 }
