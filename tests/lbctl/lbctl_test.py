@@ -265,48 +265,6 @@ class LbctlTest(LbctlCase):
         document = json.loads(self.run_lbctl("diff", "-f", "-", "-o", "json", stdin=b"")[1])
         self.assertEqual(document["effects"][0], EFFECT)
 
-    def test_a_drain_that_is_waited_for_shows_what_remains_and_ends_when_nothing_does(self):
-        self.lbd.drains = [{}, {"remaining": 1, "watched_seconds": 2.5}, {"remaining": 1},
-                           {"remaining": 0, "state": "drained", "watched_seconds": 5.1, "last_packet_seconds": 3.2}]
-        code, out, err = self.run_lbctl("backend", "drain", "web/b1", "--wait")
-        self.assertEqual((code, err), (0, ""))
-        self.assertEqual(out, (
-            "web/b1 weight 100 -> 50\n"
-            "web/b1: 2 flows remain, watched 2s, last packet of an old flow 0s ago\n"
-            "web/b1: 1 flow remains, watched 2s, last packet of an old flow 0s ago\n"
-            "web/b1: drained, watched 5s, last packet of an old flow 3s ago\n"
-            "flows that were silent since the drain began are not in the count; with track \"all\" every one is\n"))
-        self.assertEqual([asked[:2] for asked in self.lbd.asked][1:],
-                         [("GET", "/v1/services/web/backends/b1/drain")] * 4)
-
-    def test_a_complete_count_says_no_more_than_drained(self):
-        self.lbd.drains = [{"state": "drained", "remaining": 0, "complete": True, "last_packet_seconds": None}]
-        self.assertEqual(self.run_lbctl("backend", "wait", "web/b1", "--for", "drained"),
-                         (0, "web/b1: drained, watched 2s, no packet of an old flow seen\n", ""))
-
-    def test_a_drain_that_meets_its_deadline_is_exit_3_and_tells_what_became_of_the_rest(self):
-        self.lbd.drains = [{"deadline_seconds_left": 0.4}, {"state": "deadline", "remaining": 0, "reset": 2}]
-        code, out, err = self.run_lbctl("backend", "drain", "web/b1", "--wait", "--deadline", "2s", "--force-after")
-        self.assertEqual((code, err), (3, "lbctl: web/b1: the deadline has come, 2 flows reset\n"))
-        self.assertIn("2 flows remain, watched 2s, last packet of an old flow 0s ago, deadline in 0s\n", out)
-        self.lbd.drains = [{"state": "deadline", "remaining": 1}]
-        self.assertEqual(self.run_lbctl("backend", "wait", "web/b1", "--for", "drained"),
-                         (3, "", "lbctl: web/b1: the deadline has come, 1 flow left\n"))
-
-    def test_waiting_ends_with_its_own_timeout_or_when_the_drain_is_taken_back(self):
-        self.lbd.drains = [{}]
-        code, out, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained", "--timeout", "1s")
-        self.assertEqual((code, err), (3, "lbctl: web/b1: not drained within 1 s, 2 flows left\n"))
-        self.assertEqual(out.count("\n"), 1)
-        self.lbd.drains = [{}, {"state": "none"}]
-        code, _, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained")
-        self.assertEqual((code, err), (1, "lbctl: web/b1 is no longer being drained\n"))
-        self.lbd.drains = [{"state": "none"}]
-        code, _, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained")
-        self.assertEqual((code, err), (1, "lbctl: web/b1 is not being drained; `lbctl backend drain` does it\n"))
-        self.lbd.drains = []
-        self.assertEqual(self.run_lbctl("backend", "wait", "web/b9", "--for", "drained")[0], 1)
-
     def test_apply_sends_the_file_and_its_name(self):
         path = os.path.join(self.directory, "my lb.toml")
         with open(path, "w", encoding="utf-8") as file:
