@@ -189,6 +189,29 @@ class DrainTest(LbctlCase):
         self.assertTrue(err.endswith("lbctl: web/b1: drained, but not removed yet; lbd goes on trying\n"), err)
         self.assertLess(took, 2.5)
 
+    def test_a_signal_ends_the_waiting_and_not_the_drain(self):
+        self.lbd.drains = [{}]
+        for number, code in [(signal.SIGINT, 130), (signal.SIGTERM, 143)]:
+            lbctl = self.start(*DRAIN)
+            self.assertIn(b"2 flows remain", lbctl.stderr.readline())
+            lbctl.send_signal(number)
+            self.assertEqual(lbctl.wait(30), code)
+            self.assertEqual(lbctl.stderr.read().decode(),
+                             "lbctl: no longer waiting; the drain of web/b1 goes on, `lbctl backend undrain web/b1` "
+                             "takes it back\n")
+            self.assertEqual(lbctl.stdout.read().decode(), CHANGED)
+        self.assertEqual([asked[0] for asked in self.lbd.asked if asked[0] != "GET"], ["PATCH"] * 2)
+
+    def test_a_signal_that_is_ignored_stays_so(self):
+        self.lbd.drains = [{}, {}, {}, DRAINED]
+        ignoring = "trap '' INT; exec \"$@\""
+        lbctl = subprocess.Popen(["sh", "-c", ignoring, "sh", LBCTL, "--socket", self.lbd.path, *WAIT],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertIn(b"2 flows remain", lbctl.stderr.readline())
+        lbctl.send_signal(signal.SIGINT)
+        self.assertEqual(lbctl.communicate(timeout=30)[0].decode(), DRAINED_TEXT)
+        self.assertEqual(lbctl.returncode, 0)
+
     def test_a_refused_drain_is_exit_5_and_not_waited_for(self):
         self.lbd.next_answer = (412, error("refused", "last backend"))
         self.assertEqual(self.run_lbctl(*DRAIN), (5, "", "lbctl: last backend\n"))

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tools/lbctl/farewell.hpp"
 #include "tools/lbctl/verbs.hpp"
 #include "tools/lbctl/waiting.hpp"
 
@@ -171,6 +172,8 @@ class Removed : public Waiting {
 }  // namespace
 
 Outcome<std::string> wait_drained(const Client& lbd, const DrainWait& wait) {
+  leave_with(fmt::format("no longer waiting; the drain of {0} goes on, `lbctl backend undrain {0}` takes it back",
+                         wait.object));
   Drained drained(lbd, wait);
   Outcome<std::string> ended = drained.run();
   const bool removal_follows = ended && wait.order && wait.order->then_remove && !drained.removed();
