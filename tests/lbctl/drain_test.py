@@ -189,6 +189,16 @@ class DrainTest(LbctlCase):
         self.assertTrue(err.endswith("lbctl: web/b1: drained, but not removed yet; lbd goes on trying\n"), err)
         self.assertLess(took, 2.5)
 
+    def test_wait_for_removed_ends_when_the_backend_or_its_service_is_gone(self):
+        words = ("backend", "wait", "web/b1", "--for", "removed")
+        for last in (WITHOUT_B1, GONE):
+            self.lbd.services = [SERVICE, SERVICE, last]
+            self.assertEqual(self.run_lbctl(*words), (0, "web/b1: removed\n", "web/b1: is there, active\n"))
+        self.lbd.services = [SERVICE]
+        code, out, err = self.run_lbctl(*words, "--timeout", "1s")
+        self.assertEqual((code, out), (3, ""))
+        self.assertTrue(err.endswith("lbctl: web/b1: not removed within 1 s\n"), err)
+
     def test_a_signal_ends_the_waiting_and_not_the_drain(self):
         self.lbd.drains = [{}]
         for number, code in [(signal.SIGINT, 130), (signal.SIGTERM, 143)]:

@@ -81,6 +81,7 @@ Outcome<std::string> drain(const Client& lbd, const Options& o) {
 Outcome<std::string> wait_for(const Client& lbd, const Options& o) {
   std::optional<std::chrono::seconds> patience;
   if (!o.timeout.empty()) patience = std::chrono::seconds(seconds(o.timeout));
+  if (o.condition == "removed") return wait_removed(lbd, o.object, patience);
   return wait_drained(lbd, {.object = o.object, .patience = patience});
 }
 
@@ -100,10 +101,12 @@ void add_drain_verbs(CLI::App& noun, const Shared& o, Action& action) {
   });
 
   CLI::App* wait =
-      add_verb(noun, "wait", "Wait until a backend is drained; exit code 3 when it is not in time",
+      add_verb(noun, "wait", "Wait until a backend is drained or removed; exit code 3 when it is not in time",
                "lbctl backend wait web/b1 --for drained --timeout 5m");
   wait->add_option("SERVICE/NAME", o->object, "The backend, for example web/b1")->required()->check(backend_fault);
-  wait->add_option("--for", o->condition, "drained")->required()->check(CLI::IsMember({"drained"}));
+  wait->add_option("--for", o->condition, "drained, or removed")
+      ->required()
+      ->check(CLI::IsMember({"drained", "removed"}));
   wait->add_option("--timeout", o->timeout, "How long to wait, for example 5m; without end if absent")
       ->check(duration_fault);
   wait->callback([o, &action] { action = [o](const Client& lbd) { return wait_for(lbd, *o); }; });

@@ -185,4 +185,12 @@ Outcome<std::string> wait_drained(const Client& lbd, const DrainWait& wait) {
   return *ended + *removed;
 }
 
+Outcome<std::string> wait_removed(const Client& lbd, const std::string& object,
+                                  std::optional<std::chrono::seconds> patience) {
+  leave_with("no longer waiting for the removal of " + object);
+  return Removed(lbd, object, after(Clock::now(), patience),
+                 fmt::format("not removed within {} s", patience.value_or(std::chrono::seconds{}).count()))
+      .run();
+}
+
 }  // namespace weir::lbctl

@@ -31,4 +31,8 @@ constexpr std::chrono::milliseconds after_deadline{750};
 /// drained), and those of Waiting.
 [[nodiscard]] Outcome<std::string> wait_drained(const Client& lbd, const DrainWait& wait);
 
+/// Until lbd has no such backend, for whatever reason. Failures: timed_out, and those of Waiting.
+[[nodiscard]] Outcome<std::string> wait_removed(const Client& lbd, const std::string& object,
+                                                std::optional<std::chrono::seconds> patience);
+
 }  // namespace weir::lbctl
