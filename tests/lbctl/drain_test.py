@@ -135,6 +135,9 @@ class DrainTest(LbctlCase):
         self.assertEqual(err.count("\n"), 2)
         self.assertRegex(err.splitlines()[1], r"\Albd on .* closed the connection .*; asking again\Z")
 
+        self.lbd.drains = [(200, None), DRAINED]  # after the order
+        self.assertEqual(self.run_lbctl(*DRAIN)[:2], (0, CHANGED + DRAINED_TEXT))
+
         self.lbd.drains = [{}]
         lbctl = self.start(*DRAIN, "--deadline", "20s")
         self.assertIn(b"2 flows remain", lbctl.stderr.readline())
