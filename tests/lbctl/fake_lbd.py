@@ -5,6 +5,7 @@ import json
 import os
 import socketserver
 import threading
+import time
 
 BACKEND = {
     "name": "b1", "address": "198.51.100.11:8080", "weight": 100, "effective_weight": 100, "admin": "active",
@@ -62,13 +63,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.silent.is_set():
             self.server.silent_until.wait(10)
             return
-        script = self.server.drains
-        if self.path.endswith("/drain") and script:
-            status, document = 200, {**DRAIN, **script[0]}
-            if len(script) > 1:
-                script.pop(0)
-        else:
-            status, document = self.server.next_answer or self.look_up()
+        status, document = self.scripted() or self.server.next_answer or self.look_up()
+        if document is None:
+            self.close_connection = True
+            return
         if isinstance(document, list) and self.path.split("?")[0] == "/v1/conns":
             self.answer_in_chunks(document)
             return
@@ -76,7 +74,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
+        if self.server.dripping:
+            for byte in text.encode():
+                time.sleep(0.1)
+                self.wfile.write(bytes([byte]))
+            return
         self.wfile.write(text.encode())
+
+    def scripted(self):
+        """What a test has laid down for a question about the drain, or about the service."""
+        script = self.server.drains if self.path.endswith("/drain") else None
+        if self.path == "/v1/services/web" and self.command == "GET":
+            script = self.server.services
+        if not script:
+            return None
+        answer = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(answer, tuple):
+            return answer
+        return 200, {**DRAIN, **answer} if script is self.server.drains else answer
 
     def answer_in_chunks(self, pieces):
         """Each piece as a chunk of its own; None: the connection breaks off."""
@@ -87,6 +102,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if piece is None:
                 self.close_connection = True
                 return
+            if self.server.dripping:
+                time.sleep(0.1)
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece.encode()), piece.encode()))
             self.wfile.flush()
 
@@ -121,7 +138,11 @@ class FakeLbd(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.path = os.path.join(directory, "lbd.sock")
         self.asked = []
         self.next_answer = None
-        self.drains = []  # what each question for a drain is answered, the last one from then on
+        # What each question for the drain, and for the service, is answered, the last one from then on: what differs
+        # from DRAIN, or the document; or (status, document), without a document the connection breaks off.
+        self.drains = []
+        self.services = []
+        self.dripping = False  # a byte every tenth of a second
         self.silent = threading.Event()
         self.silent_until = threading.Event()
         super().__init__(self.path, Handler)

@@ -8,12 +8,10 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 import unittest
 
-from fake_lbd import EFFECT, FLOW, FLOW6, FakeLbd, SERVICE, STATUS, error
-
-LBCTL = os.environ.get("LBCTL", "lbctl")
+from fake_lbd import EFFECT, SERVICE, STATUS, error
+from fixture import LBCTL, LbctlCase
 
 BACKEND_LIST = """\
 SERVICE  NAME  ADDRESS              WEIGHT  ADMIN     ROWS%  NEXT-HOP              PACKETS  BYTES  CONNS
@@ -22,33 +20,7 @@ web      b2    [2001:db8::12]:8080     100  draining    0.0  no_route           
 """
 
 
-class LbctlTest(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-        self.lbd = FakeLbd(self.directory)
-        self.addCleanup(self.lbd.server_close)
-        self.addCleanup(self.lbd.shutdown)
-
-    def run_lbctl(self, *arguments, stdin=b"", socket_path=None, environment=None):
-        env = {**os.environ, "WEIR_SOCKET": socket_path or self.lbd.path, **(environment or {})}
-        done = subprocess.run([LBCTL, *arguments], env=env, input=stdin, capture_output=True, timeout=30, check=False)
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-    def asked(self):
-        self.assertEqual(len(self.lbd.asked), 1, self.lbd.asked)
-        method, target, body = self.lbd.asked.pop()
-        return method, target, body
-
-    def check_request(self, words, method, target, body=None):
-        code, out, err = self.run_lbctl(*words.split())
-        self.assertEqual((code, err), (0, ""), words)
-        got = self.asked()
-        self.assertEqual(got[:2], (method, target), words)
-        self.assertEqual(json.loads(got[2]) if got[2] else None, body, words)
-        return out
-
+class LbctlTest(LbctlCase):
     def test_each_mutating_verb_sends_its_request_and_prints_what_changed(self):
         web, b1 = "/v1/services/web", "/v1/services/web/backends/b1"
         for words, method, target, body in [
@@ -292,93 +264,6 @@ class LbctlTest(unittest.TestCase):
         self.assertEqual(self.asked(), ("POST", "/v1/diff?file=stdin", "# x\n"))
         document = json.loads(self.run_lbctl("diff", "-f", "-", "-o", "json", stdin=b"")[1])
         self.assertEqual(document["effects"][0], EFFECT)
-
-    def test_a_drain_that_is_waited_for_shows_what_remains_and_ends_when_nothing_does(self):
-        self.lbd.drains = [{}, {"remaining": 1, "watched_seconds": 2.5}, {"remaining": 1},
-                           {"remaining": 0, "state": "drained", "watched_seconds": 5.1, "last_packet_seconds": 3.2}]
-        code, out, err = self.run_lbctl("backend", "drain", "web/b1", "--wait")
-        self.assertEqual((code, err), (0, ""))
-        self.assertEqual(out, (
-            "web/b1 weight 100 -> 50\n"
-            "web/b1: 2 flows remain, watched 2s, last packet of an old flow 0s ago\n"
-            "web/b1: 1 flow remains, watched 2s, last packet of an old flow 0s ago\n"
-            "web/b1: drained, watched 5s, last packet of an old flow 3s ago\n"
-            "flows that were silent since the drain began are not in the count; with track \"all\" every one is\n"))
-        self.assertEqual([asked[:2] for asked in self.lbd.asked][1:],
-                         [("GET", "/v1/services/web/backends/b1/drain")] * 4)
-
-    def test_a_complete_count_says_no_more_than_drained(self):
-        self.lbd.drains = [{"state": "drained", "remaining": 0, "complete": True, "last_packet_seconds": None}]
-        self.assertEqual(self.run_lbctl("backend", "wait", "web/b1", "--for", "drained"),
-                         (0, "web/b1: drained, watched 2s, no packet of an old flow seen\n", ""))
-
-    def test_a_drain_that_meets_its_deadline_is_exit_3_and_tells_what_became_of_the_rest(self):
-        self.lbd.drains = [{"deadline_seconds_left": 0.4}, {"state": "deadline", "remaining": 0, "reset": 2}]
-        code, out, err = self.run_lbctl("backend", "drain", "web/b1", "--wait", "--deadline", "2s", "--force-after")
-        self.assertEqual((code, err), (3, "lbctl: web/b1: the deadline has come, 2 flows reset\n"))
-        self.assertIn("2 flows remain, watched 2s, last packet of an old flow 0s ago, deadline in 0s\n", out)
-        self.lbd.drains = [{"state": "deadline", "remaining": 1}]
-        self.assertEqual(self.run_lbctl("backend", "wait", "web/b1", "--for", "drained"),
-                         (3, "", "lbctl: web/b1: the deadline has come, 1 flow left\n"))
-
-    def test_waiting_ends_with_its_own_timeout_or_when_the_drain_is_taken_back(self):
-        self.lbd.drains = [{}]
-        code, out, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained", "--timeout", "1s")
-        self.assertEqual((code, err), (3, "lbctl: web/b1: not drained within 1 s, 2 flows left\n"))
-        self.assertEqual(out.count("\n"), 1)
-        self.lbd.drains = [{}, {"state": "none"}]
-        code, _, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained")
-        self.assertEqual((code, err), (1, "lbctl: web/b1 is no longer being drained\n"))
-        self.lbd.drains = [{"state": "none"}]
-        code, _, err = self.run_lbctl("backend", "wait", "web/b1", "--for", "drained")
-        self.assertEqual((code, err), (1, "lbctl: web/b1 is not being drained; `lbctl backend drain` does it\n"))
-        self.lbd.drains = []
-        self.assertEqual(self.run_lbctl("backend", "wait", "web/b9", "--for", "drained")[0], 1)
-
-    def test_conn_list_prints_flows_as_they_come_also_where_a_line_is_cut_in_two(self):
-        code, out, err = self.run_lbctl("conn", "list", "--service", "web", "--backend", "web/b1", "--source",
-                                        "192.0.2.1", "--destination", "203.0.113.10:80", "--protocol", "tcp")
-        self.assertEqual((code, err), (0, ""))
-        self.assertEqual(out, (
-            "BACKEND               PROTO  SOURCE                 DESTINATION            STATE          IDLE     ROW\n"
-            "web/b1                tcp    192.0.2.1:40000        203.0.113.10:80        established      3s      77\n"
-            "web/b2                tcp    [2001:db8::2]:9        203.0.113.10:80        new              0s   65535\n"))
-        self.assertEqual(self.asked()[:2], ("GET", "/v1/conns?service=web&backend=web%2Fb1&source=192.0.2.1"
-                                                   "&destination=203.0.113.10%3A80&protocol=tcp"))
-        self.assertEqual(len(self.run_lbctl("conn", "list", "--no-headers")[1].splitlines()), 2)
-        lines = self.run_lbctl("conn", "list", "-o", "json")[1].splitlines()
-        self.assertEqual([json.loads(line) for line in lines], [FLOW, FLOW6])
-        self.lbd.next_answer = (200, [])
-        self.assertTrue(self.run_lbctl("conn", "list")[1].startswith("BACKEND"))
-        self.assertEqual(self.run_lbctl("conn", "list", "-o", "json"), (0, "", ""))
-
-    def test_a_list_of_any_length_is_printed_whole(self):
-        line = json.dumps(FLOW) + "\n"
-        self.lbd.next_answer = (200, [line * 1000] * 20)
-        self.assertEqual(len(self.run_lbctl("conn", "list", "-o", "json")[1]), 20000 * len(line))
-        self.lbd.next_answer = (200, [line, None])
-        code, out, err = self.run_lbctl("conn", "list", "-o", "json")
-        self.assertEqual((code, out), (4, line))
-        self.assertIn("closed the connection", err)
-        self.lbd.next_answer = (404, error("not_found", "there is no service"))
-        self.assertEqual(self.run_lbctl("conn", "list"), (1, "", "lbctl: there is no service\n"))
-
-    def test_conn_count_find_and_kill(self):
-        self.assertEqual(self.run_lbctl("conn", "count", "--service", "web"),
-                         (0, "BACKEND  FLOWS\nweb/b1       9\nweb/b2       3\ntotal       12\n", ""))
-        self.assertEqual(self.asked()[1], "/v1/conns/count?service=web")
-        code, out, _ = self.run_lbctl("conn", "find", "tcp", "192.0.2.1:40000", "203.0.113.10:80", "--no-headers")
-        self.assertEqual((code, out.split()[0]), (0, "web/b1"))
-        self.assertEqual(self.asked()[1], "/v1/conns?source=192.0.2.1%3A40000&destination=203.0.113.10%3A80"
-                                          "&protocol=tcp")
-        self.lbd.next_answer = (200, [])
-        code, out, err = self.run_lbctl("conn", "find", "tcp", "192.0.2.1:40000", "203.0.113.10:80")
-        self.assertEqual((code, out), (1, ""))
-        self.assertIn("remembers no such flow", err)
-        self.lbd.next_answer = None
-        self.lbd.asked.clear()
-        self.assertEqual(self.run_lbctl("conn", "kill", "--backend", "web/b1"), (0, "3 flows killed\n", ""))
-        self.assertEqual(self.asked()[:2], ("POST", "/v1/conns/kill?backend=web%2Fb1"))
 
     def test_apply_sends_the_file_and_its_name(self):
         path = os.path.join(self.directory, "my lb.toml")

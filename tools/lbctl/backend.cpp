@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
+#include <chrono>
 #include <memory>
 #include <optional>
 
 #include "tools/lbctl/drain.hpp"
+#include "tools/lbctl/output.hpp"
 #include "tools/lbctl/table.hpp"
 #include "tools/lbctl/verbs.hpp"
 
@@ -52,6 +53,12 @@ void add_admin_verb(CLI::App& noun, const Shared& o, Action& action, const std::
   });
 }
 
+// A drain's deadline; as lbd has it, 0 is none.
+std::optional<std::chrono::seconds> span(const std::string& text) {
+  const unsigned length = seconds(text);
+  return length == 0 ? std::nullopt : std::optional(std::chrono::seconds(length));
+}
+
 Outcome<std::string> drain(const Client& lbd, const Options& o) {
   json terms = json::object();
   if (!o.deadline.empty()) terms["deadline_seconds"] = seconds(o.deadline);
@@ -60,10 +67,22 @@ Outcome<std::string> drain(const Client& lbd, const Options& o) {
   if (!o.watch.empty()) terms["watch_seconds"] = seconds(o.watch);
   json body = {{"admin", "draining"}};
   if (!terms.empty()) body["drain"] = std::move(terms);
-  auto changed = lbd.change("PATCH", backend_path(o.object) + o.safety.query_string(), body);
-  if (!changed || !o.wait || o.safety.dry_run) return changed;
-  std::fwrite(changed->data(), 1, changed->size(), stdout);
-  return wait_drained(lbd, o.object, {});
+
+  const bool waits = o.wait && !o.safety.dry_run;
+  const auto deadline = span(o.deadline);
+  DrainWait::Order order{std::chrono::steady_clock::now(), deadline, o.then == "remove", o.force_after};
+  const Client patient = waits && deadline ? lbd.within(*deadline + after_deadline) : lbd;
+  auto changed = patient.change("PATCH", backend_path(o.object) + o.safety.query_string(), body);
+  if (!changed || !waits) return changed;
+  if (const Outcome<> written = write_out(*changed); !written) return tl::unexpected(written.error());
+  return wait_drained(lbd, {.object = o.object, .order = order});
+}
+
+Outcome<std::string> wait_for(const Client& lbd, const Options& o) {
+  std::optional<std::chrono::seconds> patience;
+  if (!o.timeout.empty()) patience = std::chrono::seconds(seconds(o.timeout));
+  if (o.condition == "removed") return wait_removed(lbd, o.object, patience);
+  return wait_drained(lbd, {.object = o.object, .patience = patience});
 }
 
 void add_drain_verbs(CLI::App& noun, const Shared& o, Action& action) {
@@ -81,19 +100,16 @@ void add_drain_verbs(CLI::App& noun, const Shared& o, Action& action) {
     action = [o](const Client& lbd) { return drain(lbd, *o); };
   });
 
-  CLI::App* wait = add_verb(noun, "wait", "Wait until a backend is drained; exit code 3 when it is not in time",
-                            "lbctl backend wait web/b1 --for drained --timeout 5m");
+  CLI::App* wait =
+      add_verb(noun, "wait", "Wait until a backend is drained or removed; exit code 3 when it is not in time",
+               "lbctl backend wait web/b1 --for drained --timeout 5m");
   wait->add_option("SERVICE/NAME", o->object, "The backend, for example web/b1")->required()->check(backend_fault);
-  wait->add_option("--for", o->condition, "drained")->required()->check(CLI::IsMember({"drained"}));
+  wait->add_option("--for", o->condition, "drained, or removed")
+      ->required()
+      ->check(CLI::IsMember({"drained", "removed"}));
   wait->add_option("--timeout", o->timeout, "How long to wait, for example 5m; without end if absent")
       ->check(duration_fault);
-  wait->callback([o, &action] {
-    action = [o](const Client& lbd) {
-      std::optional<std::chrono::seconds> patience;
-      if (!o->timeout.empty()) patience = std::chrono::seconds(seconds(o->timeout));
-      return wait_drained(lbd, o->object, patience);
-    };
-  });
+  wait->callback([o, &action] { action = [o](const Client& lbd) { return wait_for(lbd, *o); }; });
 }
 
 Outcome<std::string> list_backends(const Client& lbd, const Options& o) {

@@ -16,9 +16,9 @@ Failure refusal(const HttpAnswer& answer, const std::string& socket) {
     const json& error = document["error"];
     if (error.contains("message") && error["message"].is_string())
       return {error.value("fault", json()) == "refused" ? Exit::refused : Exit::failed,
-              error["message"].get<std::string>()};
+              error["message"].get<std::string>(), "", answer.status};
   }
-  return {Exit::failed, fmt::format("unexpected answer from {}: HTTP {}", socket, answer.status)};
+  return {Exit::failed, fmt::format("unexpected answer from {}: HTTP {}", socket, answer.status), "", answer.status};
 }
 
 }  // namespace
@@ -63,14 +63,9 @@ Outcome<json> Client::post(const std::string& target, const std::string& body) c
 }
 
 Outcome<> Client::stream(const std::string& target, const Sink& sink) const {
-  bool taken = true;
-  const Outcome<HttpAnswer> answer = exchange(socket_, timeout_, "GET", target, "", [&](std::string_view bytes) {
-    taken = sink(bytes);
-    return taken;
-  });
+  const Outcome<HttpAnswer> answer = exchange(socket_, timeout_, "GET", target, "", sink);
   if (!answer) return tl::unexpected(answer.error());
   if (answer->status != 200) return tl::unexpected(refusal(*answer, socket_));
-  if (!taken) return fail(Exit::failed, "standard output cannot be written");
   return {};
 }
 

@@ -2,6 +2,7 @@
 // Asks lbd: one HTTP request over its Unix socket per call.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -22,14 +23,21 @@ namespace weir::lbctl {
 
 class Client {
  public:
-  Client(std::string socket_path, std::chrono::seconds timeout) : socket_(std::move(socket_path)), timeout_(timeout) {}
+  Client(std::string socket_path, std::chrono::milliseconds timeout)
+      : socket_(std::move(socket_path)), timeout_(timeout) {}
+
+  [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
+  /// The same with a time-out of at most `timeout`.
+  [[nodiscard]] Client within(std::chrono::milliseconds timeout) const {
+    return {socket_, std::min(timeout, timeout_)};
+  }
 
   /// The body of a 200 answer. Failures: unreachable, timed_out, and what lbd's error document says.
   [[nodiscard]] Outcome<std::string> call(std::string_view method, const std::string& target,
                                           const std::string& body = "") const;
   [[nodiscard]] Outcome<nlohmann::json> get(const std::string& target) const;
   [[nodiscard]] Outcome<nlohmann::json> post(const std::string& target, const std::string& body = "") const;
-  /// Hands the body of a 200 answer to `sink` as it comes. Failed when `sink` takes no more.
+  /// Hands the body of a 200 answer to `sink` as it comes.
   [[nodiscard]] Outcome<> stream(const std::string& target, const Sink& sink) const;
   /// A mutation: what changed, one line per object, or "no change"; for a dry run also what it would do to flows.
   [[nodiscard]] Outcome<std::string> change(std::string_view method, const std::string& target,
@@ -42,7 +50,7 @@ class Client {
                                                  const std::string& body) const;
 
   std::string socket_;
-  std::chrono::seconds timeout_;
+  std::chrono::milliseconds timeout_;
 };
 
 }  // namespace weir::lbctl

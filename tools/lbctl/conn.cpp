@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
 #include <memory>
 
+#include "tools/lbctl/output.hpp"
 #include "tools/lbctl/table.hpp"
 #include "tools/lbctl/verbs.hpp"
 
@@ -58,8 +58,7 @@ class Printer {
  public:
   explicit Printer(const Form& form) : form_(form) {}
 
-  /// False when standard output takes no more.
-  bool take(std::string_view bytes) {
+  Outcome<> take(std::string_view bytes) {
     rest_ += bytes;
     std::string out;
     std::size_t start = 0;
@@ -69,10 +68,11 @@ class Printer {
       out += form_.json() ? std::string(one) + '\n' : row_of(json::parse(one));
     }
     rest_.erase(0, start);
-    return std::fwrite(out.data(), 1, out.size(), stdout) == out.size() && std::fflush(stdout) == 0;
+    return write_out(out);
   }
 
   [[nodiscard]] unsigned long long count() const { return count_; }
+  [[nodiscard]] bool whole() const { return rest_.empty(); }
   static std::string headers() { return line("BACKEND", "PROTO", "SOURCE", "DESTINATION", "STATE", "IDLE", "ROW"); }
 
  private:
@@ -81,32 +81,38 @@ class Printer {
   unsigned long long count_ = 0;
 };
 
-Outcome<std::string> list(const Client& lbd, const Options& o) {
+/// How many flows there were.
+Outcome<unsigned long long> print_flows(const Client& lbd, const Options& o) {
   Printer printer(o.form);
   const auto done =
       lbd.stream("/v1/conns" + o.query_string(), [&](std::string_view bytes) { return printer.take(bytes); });
   if (!done) return tl::unexpected(done.error());
-  return printer.count() == 0 && !o.form.json() && !o.form.no_headers ? Printer::headers() : "";
+  if (!printer.whole()) return fail(Exit::failed, "the list is not whole: its last line has no end");
+  return printer.count();
+}
+
+Outcome<std::string> list(const Client& lbd, const Options& o) {
+  const auto count = print_flows(lbd, o);
+  if (!count) return tl::unexpected(count.error());
+  return *count == 0 && !o.form.json() && !o.form.no_headers ? Printer::headers() : "";
 }
 
 Outcome<std::string> find(const Client& lbd, const Options& o) {
-  Printer printer(o.form);
-  const auto done =
-      lbd.stream("/v1/conns" + o.query_string(), [&](std::string_view bytes) { return printer.take(bytes); });
-  if (!done) return tl::unexpected(done.error());
-  if (printer.count() > 0) return "";
+  const auto count = print_flows(lbd, o);
+  if (!count) return tl::unexpected(count.error());
+  if (*count > 0) return "";
   return fail(Exit::failed,
               "lbd remembers no such flow; flows of settled rows are not remembered, `lbctl trace {} {} {}` says "
               "which backend they have",
               o.protocol, o.source, o.destination);
 }
 
-std::string count_text(const json& answer) {
+std::string count_text(const json& answer, bool headers) {
   Table table{{"BACKEND"}, {"FLOWS", Align::right}};
   const json by_backend = answer.value("by_backend", json::object());
   for (const auto& [backend, flows] : by_backend.items()) table.add({backend, flows.dump()});
   table.add({"total", cell(answer, "count")});
-  return table.text();
+  return table.text(headers);
 }
 
 CLI::App* filtered_verb(CLI::App& noun, const Shared& o, const std::string& verb, const std::string& what,
@@ -131,11 +137,11 @@ void add_conn_verbs(CLI::App& app, Action& action) {
   list_verb->callback([o, &action] { action = [o](const Client& lbd) { return list(lbd, *o); }; });
 
   CLI::App* count = filtered_verb(*noun, o, "count", "How many flows, by backend", "lbctl conn count --service web");
-  add_output(*count, o->form);
+  add_list_options(*count, o->form);
   count->callback([o, &action] {
     action = [o](const Client& lbd) {
       return lbd.get("/v1/conns/count" + o->query_string()).map([&](const json& answer) {
-        return o->form.json() ? pretty(answer) : count_text(answer);
+        return o->form.json() ? pretty(answer) : count_text(answer, !o->form.no_headers);
       });
     };
   });
@@ -155,7 +161,8 @@ void add_conn_verbs(CLI::App& app, Action& action) {
     action = [o](const Client& lbd) -> Outcome<std::string> {
       const Outcome<json> answer = lbd.post("/v1/conns/kill" + o->query_string());
       if (!answer) return tl::unexpected(answer.error());
-      return fmt::format("{} flows killed\n", answer->at("killed").get<unsigned long long>());
+      const auto killed = answer->at("killed").get<unsigned long long>();
+      return fmt::format("{} {} killed\n", killed, killed == 1 ? "flow" : "flows");
     };
   });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for a backend to be drained. lbd carries the drain out; here it is only asked how far it is.
+// Waiting for a backend to be drained or removed. lbd carries that out; here it is only asked how far it is.
 #pragma once
 
 #include <chrono>
@@ -10,10 +10,29 @@
 
 namespace weir::lbctl {
 
-/// Asks lbd for the drain of `object` (SERVICE/NAME) until it has ended and prints how it goes. Ok: no flow remains.
+struct DrainWait {
+  std::string object;                                 ///< SERVICE/NAME
+  std::optional<std::chrono::seconds> patience = {};  ///< how long to wait at most
+  /// Of a drain that lbd has acknowledged just now, what was asked for.
+  struct Order {
+    std::chrono::steady_clock::time_point began;  ///< when it was asked
+    std::optional<std::chrono::seconds> deadline;
+    bool then_remove = false;
+    bool force_after = false;
+  };
+  std::optional<Order> order = {};
+};
+
+/// How long after a drain's deadline lbd may take to say how it has ended.
+constexpr std::chrono::milliseconds after_deadline{750};
+
+/// Shows how the drain goes until it has ended. Ok: no flow remains, and if that was ordered the backend is removed.
 /// Failures: timed_out (the drain's deadline has come, or `patience` is over), failed (the backend is not being
-/// drained), and those of Client; lbd may be away for half a minute, so that it can be restarted.
-[[nodiscard]] Outcome<std::string> wait_drained(const Client& lbd, const std::string& object,
+/// drained), and those of Waiting.
+[[nodiscard]] Outcome<std::string> wait_drained(const Client& lbd, const DrainWait& wait);
+
+/// Until lbd has no such backend, for whatever reason. Failures: timed_out, and those of Waiting.
+[[nodiscard]] Outcome<std::string> wait_removed(const Client& lbd, const std::string& object,
                                                 std::optional<std::chrono::seconds> patience);
 
 }  // namespace weir::lbctl

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // lbctl: how people and scripts talk to lbd. Reads the command line, does one thing, prints, exits.
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
+#include "tools/lbctl/output.hpp"
 #include "tools/lbctl/verbs.hpp"
 
 namespace {
@@ -11,12 +13,11 @@ using namespace weir::lbctl;
 
 int finish(const Outcome<std::string>& outcome) {
   const std::string& output = outcome ? *outcome : outcome.error().output;
-  const bool written =
-      std::fwrite(output.data(), 1, output.size(), stdout) == output.size() && std::fflush(stdout) == 0;
-  if (!outcome) fmt::print(stderr, "lbctl: {}\n", outcome.error().message);
-  if (outcome && !written) fmt::print(stderr, "lbctl: standard output cannot be written\n");
-  if (!outcome) return static_cast<int>(outcome.error().exit);
-  return static_cast<int>(written ? Exit::ok : Exit::failed);
+  const Outcome<> written = write_out(output);
+  if (outcome && written) return static_cast<int>(Exit::ok);
+  const Failure& failure = outcome ? written.error() : outcome.error();
+  fmt::print(stderr, "lbctl: {}\n", failure.message);
+  return static_cast<int>(failure.exit);
 }
 
 // The verb that was being parsed, for the hint where its help is.
@@ -28,6 +29,9 @@ std::string words_of(const CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Whoever reads no more ends lbctl, without a word, also where the caller ignores this signal.
+  std::signal(SIGPIPE, SIG_DFL);
+
   std::string socket = "/run/weir/lbd.sock";
   unsigned timeout_seconds = 60;
   Action action;

@@ -23,6 +23,7 @@ struct Failure {
   Exit exit = Exit::failed;
   std::string message;      ///< without the program's name and without a newline
   std::string output = {};  ///< for stdout all the same
+  unsigned status = 0;      ///< of lbd's answer, if it was one that failed
 };
 
 template <class T = void>

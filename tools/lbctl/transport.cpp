@@ -8,6 +8,7 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <utility>  // Boost 1.74's asio/awaitable.hpp uses std::exchange without including it
@@ -35,8 +36,8 @@ std::string_view connect_hint(error_code error) {
 // Blocking calls of Asio know no time-out, so each step is started and the loop run until it is over.
 class Connection {
  public:
-  Connection(const std::string& path, std::chrono::seconds timeout) : path_(path), timeout_(timeout) {
-    stream_.expires_after(timeout);
+  Connection(const std::string& path, std::chrono::milliseconds timeout) : path_(path), timeout_(timeout) {
+    stream_.expires_at(expiry_);
   }
 
   Outcome<> connect() {
@@ -50,6 +51,7 @@ class Connection {
   }
 
   Outcome<HttpAnswer> send(const http::request<http::string_body>& request, const Sink& sink) {
+    changes_ = request.method() != http::verb::get;
     const error_code write_error = run([&](auto done) { http::async_write(stream_, request, done); });
     if (write_error == beast::error::timeout) return failure(write_error);
     // A write can fail because lbd has already refused the request; its answer says why.
@@ -59,15 +61,14 @@ class Connection {
     const error_code header_error = run([&](auto done) { http::async_read_header(stream_, buffer, parser, done); });
     if (header_error) return failure(header_error);
     HttpAnswer answer{parser.get().result_int(), {}};
-    std::vector<char> block(64 * 1024);
+    std::vector<char> block(piece_size);
     while (!parser.is_done()) {
       parser.get().body() = {block.data(), block.size(), true};
-      stream_.expires_after(timeout_);
       error_code error = run([&](auto done) { http::async_read_some(stream_, buffer, parser, done); });
       if (error == http::error::need_buffer) error = {};  // the block is full
       const std::string_view bytes(block.data(), block.size() - parser.get().body().size);
       if (sink && answer.status == 200) {
-        if (!bytes.empty() && !sink(bytes)) return answer;
+        if (const Outcome<> taken = hand_on(bytes, sink); !taken) return tl::unexpected(taken.error());
       } else {
         answer.body += bytes;
       }
@@ -77,6 +78,22 @@ class Connection {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::size_t piece_size = std::size_t{64} * 1024;
+
+  // The time that the sink takes is not lbd's, and each piece that is whole buys another time-out.
+  Outcome<> hand_on(std::string_view bytes, const Sink& sink) {
+    if (bytes.empty()) return {};
+    const auto before = Clock::now();
+    Outcome<> taken = sink(bytes);
+    const auto after = Clock::now();
+    piece_ += bytes.size();
+    expiry_ = piece_ < piece_size ? expiry_ + (after - before) : after + timeout_;
+    if (piece_ >= piece_size) piece_ = 0;
+    stream_.expires_at(expiry_);
+    return taken;
+  }
+
   template <class Start>
   error_code run(Start start) {
     error_code outcome;
@@ -88,11 +105,11 @@ class Connection {
 
   tl::unexpected<Failure> failure(error_code error) const {
     if (error == beast::error::timeout)
-      return fail(Exit::timed_out,
-                  "lbd on {} has not answered within {} s; what was asked for may still be carried out", path_,
-                  timeout_.count());
+      return fail(Exit::timed_out, "lbd on {} has not answered within {} s{}", path_,
+                  std::chrono::duration<double>(timeout_).count(),
+                  changes_ ? "; what was asked for may still be carried out" : "");
     if (error == http::error::end_of_stream || error == http::error::partial_message)
-      return fail(Exit::unreachable, "lbd on {} closed the connection before it had answered", path_);
+      return fail(Exit::unreachable, "lbd on {} closed the connection before its answer was complete", path_);
     if (error.category() == http::make_error_code(http::error::bad_method).category())
       return fail(Exit::unreachable, "what listens on {} does not speak HTTP ({}); is it lbd's socket?", path_,
                   error.message());
@@ -100,14 +117,17 @@ class Connection {
   }
 
   const std::string& path_;
-  std::chrono::seconds timeout_;
+  std::chrono::milliseconds timeout_;
+  Clock::time_point expiry_ = Clock::now() + timeout_;
+  std::size_t piece_ = 0;  // bytes since the sink has last had a whole piece
+  bool changes_ = false;
   asio::io_context loop_{1};
   beast::basic_stream<Unix> stream_{loop_};
 };
 
 }  // namespace
 
-Outcome<HttpAnswer> exchange(const std::string& socket_path, std::chrono::seconds timeout, std::string_view method,
+Outcome<HttpAnswer> exchange(const std::string& socket_path, std::chrono::milliseconds timeout, std::string_view method,
                              const std::string& target, const std::string& body, const Sink& sink) {
   if (socket_path.empty() || socket_path.size() >= sizeof(sockaddr_un{}.sun_path))
     return fail(Exit::unreachable, "socket path \"{}\" has {} bytes; a Unix socket's path has 1..{}", socket_path,
