@@ -24,7 +24,7 @@ class Server:
     def __init__(self, options):
         bed, kind = beds.Bed.standing(options.prefix), socket.SOCK_DGRAM if options.udp else socket.SOCK_STREAM
         self.epoll, self.listeners, self.peers, self.names = select.epoll(), {}, {}, {}
-        self.silent, self.garbling = set(), set()
+        self.silent, self.garbling, self.closing = set(), set(), set()
         self.udp = options.udp
         for host in options.hosts:
             self.names[host] = host.encode() + b" "
@@ -54,10 +54,12 @@ class Server:
         return {"reset": len(chosen)}
 
     def do_close(self, host) -> dict:
-        """Ends every connection of that host with a FIN."""
+        """Ends every connection of that host with a FIN. The sockets go when the client has ended as well: one that is
+        closed while something is unread sends a RST."""
         chosen = [made for made, name in self.peers.values() if name == host]
         for made in chosen:
-            self.drop(made)
+            self.closing.add(made)
+            made.shutdown(socket.SHUT_WR)
         return {"closed": len(chosen)}
 
     def do_silence(self, host) -> dict:
@@ -77,6 +79,7 @@ class Server:
 
     def drop(self, made) -> None:
         del self.peers[made.fileno()]
+        self.closing.discard(made)
         made.close()
 
     def serve(self, made, host: str) -> None:
@@ -84,7 +87,7 @@ class Server:
             data = made.recv(65536)
             if not data:
                 self.drop(made)
-            elif host not in self.silent:
+            elif host not in self.silent and made not in self.closing:
                 name = self.names[host] + (b"0 " if host in self.garbling else b"")
                 made.send(name + data if data.count(b"\n") == 1 else
                           b"".join(name + line + b"\n" for line in data.splitlines()))

@@ -117,6 +117,8 @@ class UdpEcho:
         with bed.inside(host):
             self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one for a VIP beside one for the rest
+        # Python names no SO_RCVBUFFORCE. Hundreds of frames that XDP has sent come at once, of a page or more each.
+        self._socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
         self._socket.bind((address, port))
         self._socket.settimeout(0.2)
         self._name, self._ended = host.encode(), False

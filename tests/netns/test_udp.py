@@ -13,7 +13,7 @@ from conftest import running
 from daemon import TUNNEL
 from tunnel_cases import HOSTS, NAMES, TUNNELS, Way
 
-FLOWS, AT_ONCE = 10_000, 200  # at once: what the socket of one backend holds if its thread sleeps
+FLOWS, AT_ONCE = 10_000, 200  # at once: what a queue before a neighbour that is still asked for holds
 CHOSEN = [Way("nat", 4, 4), Way("nat", 6, 6), Way("l2dsr", 4, 4), *(w for w in TUNNELS if w.family == 4)]
 
 
