@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The story that scripts/demo tells: a bed, lbd on it, real HTTP through the VIPs, a backend added and one drained."""
+"""The story that scripts/demo tells: a bed, lbd on it, real HTTP through the VIPs, a backend added and one drained, and
+connections that live through all that an operator does."""
 
 import argparse
 import contextlib
@@ -10,12 +11,14 @@ import time
 
 import bed as beds
 import daemon
+import keeping
 import layout as place
 import servers
 import traffic
 
 BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
 LOAD_SECONDS, ADD_AT, DRAIN_AT = 12, 4, 8
+LASTING = 200  # connections
 
 
 def say(text: str) -> None:
@@ -25,7 +28,8 @@ def say(text: str) -> None:
 def show(balancer: daemon.Balancer, *words) -> None:
     """Prints an lbctl command as one would type it, and what it says."""
     print(f"$ lbctl {' '.join(words)}")
-    print(balancer.ctl(*words).stdout.rstrip())
+    done = balancer.ctl(*words, check=False)
+    print((done.stdout + done.stderr).rstrip() + (f"\nexit {done.returncode}" if done.returncode else ""))
 
 
 def spread(bed: beds.Bed, vip: str, requests: int) -> None:
@@ -64,6 +68,35 @@ def load(bed: beds.Bed, balancer: daemon.Balancer) -> None:
         print(f"  {len(loop.failures)} new connections failed, the first with: {loop.failures[0][1]}")
 
 
+def lasting(bed: beds.Bed, balancer: daemon.Balancer) -> None:
+    """Long connections, each answered ten times a second, and after each act of an operator how many are broken."""
+    b4 = bed.backend("b4")
+    with keeping.Echo(bed), keeping.Keep(bed, place.VIP4_NAT, keeping.PORT, LASTING, interval=0.1) as keep:
+
+        def check() -> None:
+            report = keep.settled()
+            spread_now = ", ".join(f"{host} {state['open']}" for host, state in sorted(report["by_backend"].items()))
+            print(f"  -> {report['broken']} of {LASTING} broken; {spread_now}")
+
+        check()
+        for words in (("backend", "add", "echo", f"{b4.v4}:{keeping.PORT}", "--name", "b4"),
+                      ("backend", "set", "echo/b3", "--weight", "10"),
+                      ("backend", "drain", "echo/b1", "--wait", "--deadline", "3s"),
+                      ("backend", "del", "echo/b2")):
+            show(balancer, *words)
+            check()
+        print("$ kill -9 $(pidof lbd)   # and nobody starts it again for a second")
+        balancer.kill()
+        time.sleep(1)
+        check()
+        balancer.start().wait_resolved()
+        print("lbd is back")
+        check()
+        show(balancer, "conn", "count", "--backend", "echo/b1")
+        show(balancer, "backend", "undrain", "echo/b1")
+        check()
+
+
 def story(bed: beds.Bed, balancer: daemon.Balancer) -> None:
     say("The bed: network namespaces, veth links, real nginx")
     print(place.ROUTED_DRAWING, end="")
@@ -72,6 +105,7 @@ def story(bed: beds.Bed, balancer: daemon.Balancer) -> None:
     balancer.configure([
         daemon.service(bed, "web", place.VIP4_NAT, 80, "nat", 8080),
         daemon.service(bed, "web6", place.VIP6_NAT, 80, "nat", 8080),
+        daemon.service(bed, "echo", place.VIP4_NAT, keeping.PORT, "nat", keeping.PORT),
         daemon.service(bed, "direct", place.VIP4_DSR, 80, "l2dsr"),
         daemon.service(bed, "direct6", place.VIP6_DSR, 80, "l2dsr"),
     ])
@@ -92,6 +126,9 @@ def story(bed: beds.Bed, balancer: daemon.Balancer) -> None:
 
     say(f"Under load: b4 joins after {ADD_AT} s, b1 drains after {DRAIN_AT} s")
     load(bed, balancer)
+
+    say(f"{LASTING} long connections, and what an operator does")
+    lasting(bed, balancer)
 
     say("What lbctl has counted")
     show(balancer, "backend", "list", "web")
