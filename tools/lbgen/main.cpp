@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -108,7 +109,7 @@ u64 wait_for_frames(net::NetlinkSocket& socket, int ifindex, u64 before, u64 sen
   constexpr int tries = 20;
   u64 left = 0;
   for (int i = 0; i < tries; ++i) {
-    left = frames_left(socket, ifindex) - before;
+    left = std::max(frames_left(socket, ifindex), before) - before;  // an interface that has gone counts nothing
     if (left >= sent) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
