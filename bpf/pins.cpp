@@ -2,6 +2,7 @@
 #include "bpf/pins.hpp"
 
 #include <bpf/bpf.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -138,7 +139,7 @@ Outcome<> replace_pins(bpf_object* object, const Pins& pins, const std::string& 
   std::vector<std::string> order = pins.replaced;
   std::stable_partition(order.begin(), order.end(), [](const std::string& name) { return name != tables_map; });
   for (const std::string& name : order) {
-    const std::string path = pin_dir + "/" + name;
+    const std::string path = fmt::format("{}/{}", pin_dir, name);
     const std::string beside = path + "_new";
     ::unlink(beside.c_str());  // of an upgrade that was cut short
     if (bpf_obj_pin(bpf_object__find_map_fd_by_name(object, name.c_str()), beside.c_str()) != 0)

@@ -207,7 +207,7 @@ Result<> check_names(const Context& c, std::string_view method) {
 
 }  // namespace
 
-void route(Operations& operations, Scope scope, const Call& call, Reply reply) {
+void route(Operations& operations, Scope scope, const Call& call, const Reply& reply) {
   const Result<Target> target = parse_target(call.target);
   if (!target) return reply(error_answer(target.error()));
   const std::string_view method = call.method == "HEAD" ? "GET" : std::string_view(call.method);

@@ -22,7 +22,7 @@ struct Call {
 enum class Scope { everything, metrics };
 
 /// Calls `reply` once: before returning, or later if Operations::mutate takes its time.
-void route(Operations& operations, Scope scope, const Call& call, std::function<void(Answer)> reply);
+void route(Operations& operations, Scope scope, const Call& call, const std::function<void(Answer)>& reply);
 
 /// The largest body in bytes that makes sense for `target`: a configuration file for apply and diff, else one small
 /// JSON object.

@@ -19,6 +19,7 @@ namespace weir::config {
 struct Place {
   u32 line = 1;
   u32 column = 1;
+  // NOLINTNEXTLINE(modernize-use-nullptr): version 14 sees one in what the compiler makes of this
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 [[nodiscard]] Place place_of(const toml::node& node);

@@ -93,6 +93,8 @@ void Drains::act(Tracked& tracked, Actions& actions) const {
   }
   // A deadline that has passed was the operator's word to wait no longer, whatever has become of the flows since.
   const bool in_time = drain.deadline == 0 || watched < drain.deadline || drain.force_after;
+  // A flow that woke before anybody could remove the backend takes the proof back.
+  if (tracked.seen.remaining != 0 && !ended_before) tracked.to_remove = false;
   if (drain.then_remove && ((state == DrainState::drained && in_time) || ended_before)) tracked.to_remove = true;
   if (tracked.to_remove) actions.remove.push_back(name);
   if (state == tracked.told) return;

@@ -200,7 +200,8 @@ std::vector<Draining> FlowKeeper::find_draining(const flows::Survey& survey) con
     const flows::BackendFlows& flows = survey.backends[id];
     d.remaining = flows.remaining;
     d.rows_open = fast_path_.publisher().rows_open_on(id);
-    d.complete = d.rows_open == 0 || knows_all(*service);
+    // A flow that was silent until just before its row's window ended may have come after the sweep had been there.
+    d.complete = placed->is_seen_by(survey.tick) && (d.rows_open == 0 || knows_all(*service));
     if (flows.remaining != 0) d.last_packet = began_.steady - age_of(flows.last_tick, survey.tick) * tick_seconds;
     found.push_back(std::move(d));
   }

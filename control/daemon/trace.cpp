@@ -199,7 +199,7 @@ void add_row(json& document, std::vector<std::string>& lines, const Pick& p, con
   if (memory.asked)
     lines.push_back(fmt::format("flows     {}", memory.known ? "know the flow: it stays where it is"
                                                              : "do not know the flow: the row decides"));
-  if (memory.ended) lines.push_back("ended     by the operator: TCP is answered with a RST, UDP is dropped");
+  if (memory.ended) lines.emplace_back("ended     by the operator: TCP is answered with a RST, UDP is dropped");
 }
 
 template <class Net>
@@ -275,7 +275,7 @@ json explain(const api::TraceQuery& query, const model::Pool& pool, FastPath& fa
     document["next_hop_mac"] = net::mac_text(hop_mac(d.hop));
     lines.push_back(fmt::format("next hop  {} via {}", net::mac_text(hop_mac(d.hop)), link ? link->name : "?"));
   } else if (d.verdict == Verdict::returned_nat) {
-    lines.push_back("next hop  by the kernel's route to the client");
+    lines.emplace_back("next hop  by the kernel's route to the client");
   }
   lines.push_back(fmt::format("verdict   {} ({}): {}", info.name, action_text(info.action), info.meaning));
   document["lines"] = std::move(lines);

@@ -34,7 +34,7 @@ struct ServiceFlows {
   u64 evicted_established = 0;  ///< FlowCounters' sum over CPUs; whoever can read them fills it in, a pass does not
 };
 
-/// Which rows of one service hold a flow of another backend than the row's owner.
+/// Which rows of one service hold a flow of another backend than their owner, or one to be told that it has ended.
 struct Strangers {
   u64 table = 0;          ///< the service's table word when the pass began: what the bits are about
   std::vector<u64> bits;  ///< by row, from the first one of the service

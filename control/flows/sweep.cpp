@@ -95,7 +95,7 @@ void Sweep::judge(const Pending& flow) {
     return;
   }
   if (Strangers* const strangers = strangers_[flow.service])
-    if (row_owner(row) != flow_backend(flow.word) && strangers->table == flow.table)
+    if ((row_owner(row) != flow_backend(flow.word) || (flow.word & flow_killed) != 0) && strangers->table == flow.table)
       strangers->set(flow.row - table_first_row(flow.table));
   count(flow.service, flow.word, flow.nursery);
 }

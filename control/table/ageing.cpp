@@ -13,8 +13,6 @@
 namespace weir::table {
 namespace {
 
-bool is_later(u32 pass, u32 tick) { return static_cast<int>(pass - tick) > 0; }
-
 /// Counts a row that is not settled.
 void count(Row row, RowTotals& totals) {
   totals.moving += row_state(row) == RowState::moving ? 1 : 0;
@@ -133,7 +131,7 @@ void Publisher::age(Placed& placed, const flows::Survey& survey, u32 now) {
   if (placed.is_settled() && placed.leaving.empty()) return;
 
   // What the survey has not seen yet may have been followed by flows that it has not seen either.
-  const bool seen = is_later(survey.tick, placed.changed);
+  const bool seen = placed.is_seen_by(survey.tick);
   const auto strangers = survey.rows.find(placed.id);
   const bool evicted_lately = placed.evicted != 0 && age_of(placed.evicted_at, now) <= placed.idle;
   const bool may_settle = seen && !evicted_lately && strangers != survey.rows.end() &&

@@ -109,11 +109,12 @@ void Publisher::foresee_rows(const model::Service& service, const Placed& presen
 void Publisher::foresee_states(const model::Service& service, const Placed& present, Effect& effect) const {
   std::map<std::string, u32> absent = present.backends;
   for (const model::Backend& backend : service.backends) {
-    const auto known = present.backends.find(model::to_text(backend.endpoint));
-    if (known == present.backends.end()) continue;
-    absent.erase(known->first);
-    if (table::state_of(backend) == BackendState::dead && is_alive(known->second))
-      effect.dying.push_back(known->second);
+    const std::string endpoint = model::to_text(backend.endpoint);
+    absent.erase(endpoint);
+    u32 id = nobody;
+    if (const auto known = present.backends.find(endpoint); known != present.backends.end()) id = known->second;
+    if (const auto back = present.leaving.find(endpoint); back != present.leaving.end()) id = back->second.id;
+    if (id != nobody && table::state_of(backend) == BackendState::dead && is_alive(id)) effect.dying.push_back(id);
   }
   for (const auto& [endpoint, id] : absent)
     if (service.on_remove != model::OnRemove::keep && is_alive(id)) effect.dying.push_back(id);

@@ -12,9 +12,6 @@ namespace {
 
 Time now() { return std::chrono::steady_clock::now(); }
 
-/// Whether a pass that began at `pass` has seen all that was so at `tick`.
-bool is_later(u32 pass, u32 tick) { return static_cast<int>(pass - tick) > 0; }
-
 }  // namespace
 
 /// After the rows have been written: none has a backend that is absent for its owner.

@@ -12,6 +12,9 @@
 
 namespace weir::table {
 
+/// Whether a pass that began at `pass` has seen all that was so at `tick`.
+[[nodiscard]] constexpr bool is_later(u32 pass, u32 tick) { return static_cast<int>(pass - tick) > 0; }
+
 /// Backend::in_use of a record that is held for the flows of a removed backend: a restarted daemon has to tell it from
 /// one that its configuration has lost meanwhile.
 inline constexpr u32 held_for_flows = 2;
@@ -51,6 +54,9 @@ struct Placed {
   u64 evicted = 0;                          ///< as the last survey said
   u32 evicted_at = 0;                       ///< tick when that number had grown; holds when it is not 0
 
+  /// Whether a pass that began at `pass` has seen all flows that came by rows and backends as they were before their
+  /// last change.
+  [[nodiscard]] bool is_seen_by(u32 pass) const { return is_later(pass, changed); }
   [[nodiscard]] bool is_settled() const { return totals == RowTotals{}; }
   [[nodiscard]] u32 window_of(u32 backend) const {
     const auto own = own_window.find(backend);

@@ -28,7 +28,9 @@ class Marks {
 };
 
 /// Time in which members of this weight in all take `steps` steps.
-u64 time_for(u64 steps, u64 weight) { return std::max<u64>(1, steps * Clock::step * slowest / weight); }
+u64 time_for(u64 steps, u64 weight) {
+  return std::max<u64>(1, steps * Clock::step * slowest / std::max<u64>(1, weight));
+}
 
 class Race {
  public:
@@ -179,7 +181,10 @@ class Race {
 std::vector<u32> build(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
                        std::span<const Member> members, u32 rows) {
   std::vector<Runner> runners = runners_of(seed, protocol, vip, members, rows);
-  if (runners.empty()) return std::vector<u32>(rows, no_member);
+  if (runners.empty()) {
+    std::vector<u32> table(rows, no_member);
+    return table;
+  }
   return Race(std::move(runners), rows).run();
 }
 

@@ -24,11 +24,11 @@ namespace weir::table {
 template <class Alive>
 [[nodiscard]] constexpr Row next_row(Row present, u32 wanted, const Alive& alive) {
   const auto lives = [&alive](u32 id) { return id != nobody && alive(id); };
-  const u32 owner = row_owner(present);
+  const u32 former = row_owner(present);
   const RowState state = row_state(present);
   if (state != RowState::moving) {
-    if (owner == wanted) return present;
-    if (lives(owner)) return moving_row(wanted, owner);
+    if (former == wanted) return present;
+    if (lives(former)) return moving_row(wanted, former);
     return state == RowState::settled ? settled_row(wanted) : pinned_row(wanted);
   }
   const u32 stable = row_stable(present);

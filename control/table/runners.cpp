@@ -9,7 +9,7 @@
 namespace weir::table {
 namespace {
 
-/// The bytes whose hash is a member's walk: alike on every host, without padding.
+/// The bytes whose hash is a member's lot: alike on every host, without padding.
 struct [[gnu::packed]] Identity {
   model::Seed seed;
   Ip vip;
@@ -38,10 +38,16 @@ void open(std::vector<Runner>& runners, std::vector<Hopeful> hopefuls, u64 left)
 
 }  // namespace
 
+Lot draw(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip, const model::Endpoint& member) {
+  const Identity identity{seed, vip.address, vip.port, protocol, member.address, member.port};
+  const XXH128_hash_t hash = XXH3_128bits(&identity, sizeof identity);
+  return {hash.high64, hash.low64};
+}
+
 std::vector<Runner> runners_of(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
                                std::span<const Member> members, u32 rows) {
   struct Keyed {
-    XXH128_hash_t hash;
+    Lot lot;
     const Member* member;
   };
   std::vector<Keyed> keyed;
@@ -50,30 +56,29 @@ std::vector<Runner> runners_of(const model::Seed& seed, Protocol protocol, const
   for (const Member& member : members) {
     if (member.weight == 0) continue;
     sum += member.weight;
-    const Identity identity{seed, vip.address, vip.port, protocol, member.endpoint.address, member.endpoint.port};
-    keyed.push_back({XXH3_128bits(&identity, sizeof identity), &member});
+    keyed.push_back({draw(seed, protocol, vip, member.endpoint), &member});
   }
   std::sort(keyed.begin(), keyed.end(), [](const Keyed& a, const Keyed& b) {
-    return std::tuple(a.hash.high64, a.hash.low64, a.member->weight, a.member->value) <
-           std::tuple(b.hash.high64, b.hash.low64, b.member->weight, b.member->value);
+    return std::tuple(a.lot.high, a.lot.low, a.member->weight, a.member->value) <
+           std::tuple(b.lot.high, b.lot.low, b.member->weight, b.member->value);
   });
   std::vector<Runner> runners;
   std::vector<Hopeful> hopefuls;
   runners.reserve(keyed.size());
   u64 left = rows;
-  for (const auto& [hash, member] : keyed) {
+  for (const auto& [lot, member] : keyed) {
     const u64 share = u64{rows} * member->weight;
     const u32 least = static_cast<u32>(share / sum);
     // Members of one fraction are opened in an order drawn for good, those of a greater one earlier. 24 bits.
     constexpr u32 bits = 24;
     if (const u64 rest = share % sum; rest != 0) {
-      const auto drawn = static_cast<long long>(hash.low64 >> (64 - bits));
+      const auto drawn = static_cast<long long>(lot.low >> (64 - bits));
       hopefuls.push_back({drawn - 2 * static_cast<long long>((rest << bits) / sum), static_cast<u32>(runners.size())});
     }
     left -= least;
-    runners.push_back({.offset = static_cast<u32>(hash.low64),
-                       .skip = static_cast<u32>(hash.high64) | 1,
-                       .start = static_cast<u32>((hash.low64 >> 32) % Clock::step),
+    runners.push_back({.offset = static_cast<u32>(lot.low),
+                       .skip = static_cast<u32>(lot.high) | 1,
+                       .start = static_cast<u32>((lot.low >> 32) % Clock::step),
                        .value = member->value,
                        .weight = member->weight,
                        .pace = slowest / member->weight,

@@ -63,6 +63,14 @@ struct Walk {
   }
 };
 
+/// 128 bits that are drawn for a member of a service: alike on every host, whoever else is a member.
+struct Lot {
+  u64 high;
+  u64 low;
+};
+[[nodiscard]] Lot draw(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
+                       const model::Endpoint& member);
+
 /// The members with a weight. Their order depends on them alone, not on the caller's.
 [[nodiscard]] std::vector<Runner> runners_of(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
                                              std::span<const Member> members, u32 rows);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/memory/flow_memory.hpp"
 
-#include <time.h>
-
 #include <algorithm>
 #include <bit>
+#include <ctime>
 
 namespace weir {
 

@@ -5,7 +5,6 @@
            c1 ------------------------ d0             198.18.255.1/24, .2
 """
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -14,9 +13,11 @@ import sys
 
 import tunnels
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import namespaces  # noqa: E402
+
 LB_DECAP = tunnels.BUILD / "tools/decap/lb-decap"
 HERE = pathlib.Path(__file__).resolve().parent
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(*words, check=True):
@@ -76,18 +77,9 @@ class Bed:
         for name in self.names.values():
             run("ip", "netns", "del", name, check=False)
 
-    @contextlib.contextmanager
     def inside(self, host):
         """Sockets that the calling thread makes meanwhile belong to `host`."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/run/netns/{self.names[host]}", os.O_RDONLY)
-        try:
-            assert _libc.setns(there, 0x40000000) == 0
-            yield
-        finally:
-            assert _libc.setns(home, 0x40000000) == 0
-            os.close(home)
-            os.close(there)
+        return namespaces.inside(self.names[host])
 
     def decap(self, *words, check=False):
         return self.run("backend", LB_DECAP, "--pin-dir", self.pins, *words, check=check)

@@ -2,12 +2,15 @@
 """Two namespaces and a veth pair between them: c0 at the sender (192.0.2.1, 2001:db8:1::1), b0 at the receiver (.2,
 ::2). The VIPs are routed to the receiver. Everything is named after the process, and goes when the bed is left."""
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
 import socket
 import subprocess
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import namespaces  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -18,7 +21,6 @@ PASS = ROOT / "tests/support/xdp_pass.bpf.c"
 SPOIL = HERE / "xdp_spoil.bpf.c"
 SO_RCVBUFFORCE = 33
 OUTGOING = 4  # packet type of frames that this host sent
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(*words, check=True, timeout=60):
@@ -62,18 +64,9 @@ class Bed:
     def run(self, host, *words, check=True, timeout=60):
         return run(*self.command(host, *words), check=check, timeout=timeout)
 
-    @contextlib.contextmanager
     def inside(self, host):
         """Sockets that the calling thread makes meanwhile belong to `host`."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/run/netns/{self.names[host]}", os.O_RDONLY)
-        try:
-            assert _libc.setns(there, 0x40000000) == 0
-            yield
-        finally:
-            assert _libc.setns(home, 0x40000000) == 0
-            os.close(home)
-            os.close(there)
+        return namespaces.inside(self.names[host])
 
     def mac(self, host, name):
         return json.loads(self.run(host, "ip", "-j", "link", "show", name).stdout)[0]["address"]

@@ -6,20 +6,21 @@ another interface than they came; "switch" puts everybody on one bridge, so that
 """
 
 import contextlib
-import ctypes
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import layout as place
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/support"))
+import namespaces  # noqa: E402
+
 BPFFS = pathlib.Path("/sys/fs/bpf")
-CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class BedError(RuntimeError):
@@ -33,11 +34,6 @@ def run(*command, check=True, timeout=60, **keywords) -> subprocess.CompletedPro
     if check and done.returncode != 0:
         raise BedError(f"{' '.join(words)}: exit {done.returncode}: {(done.stderr + done.stdout).strip()}")
     return done
-
-
-def _setns(descriptor: int) -> None:
-    if _libc.setns(descriptor, CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Bed:
@@ -73,18 +69,9 @@ class Bed:
 
     # -- entering ------------------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
     def inside(self, host: str):
         """The calling thread lives in `host` meanwhile: sockets and processes that it makes there stay there."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/run/netns/{self.ns(host)}", os.O_RDONLY)
-        try:
-            _setns(there)
-            yield
-        finally:
-            _setns(home)
-            os.close(home)
-            os.close(there)
+        return namespaces.inside(self.ns(host))
 
     def run(self, host: str, *command, **keywords) -> subprocess.CompletedProcess:
         """run() inside `host`. The mount namespace stays, so /sys/fs/bpf is there (`ip netns exec` would hide it)."""

@@ -157,6 +157,14 @@ TEST_CASE("then-remove removes once the drain is proven, and asks again until th
   CHECK(bed.sweep(7, 0).remove == std::vector{b1});
 }
 
+TEST_CASE("then-remove waits again where a flow wakes before the backend has gone") {
+  Bed bed{.drain = terms(0, true)};
+  REQUIRE(bed.sweep(6, 0).remove == std::vector{b1});
+  CHECK(idle(bed.sweep(7, 1)));
+  CHECK(bed.state(7) == DrainState::watching);
+  CHECK(bed.sweep(8, 0).remove == std::vector{b1});
+}
+
 TEST_CASE("then-remove follows force-after one sweep later") {
   Bed bed{.drain = terms(60, true, true)};
   bed.sweep(0, 2);

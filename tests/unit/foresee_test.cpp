@@ -119,6 +119,23 @@ TEST_CASE("a service that changes its mode is another one: all of its flows end"
   CHECK(foreseen(bed, web).dying == std::vector<u32>{bed.id("web", "198.51.100.1:80")});
 }
 
+TEST_CASE("a removed backend that comes back in maintenance ends the flows that it was held for") {
+  FlowBed bed;
+  model::Service web = keeping(3);
+  bed.replace({web});
+  const u32 gone = bed.id("web", "198.51.100.1:8080");
+  const model::Backend removed = web.backends[0];
+  const auto at = begin(bed, 200);
+  web.backends.erase(web.backends.begin());
+  bed.replace({web});
+  REQUIRE(broken(bed, at) == 0);
+  web.backends.push_back(removed);
+  web.backends.back().admin = Admin::maint;
+  CHECK(foreseen(bed, web).dying == std::vector<u32>{gone});
+  bed.replace({web});
+  CHECK(broken(bed, at) > 0);
+}
+
 TEST_CASE("an addition, a drain and another weight end no flow") {
   FlowBed bed;
   model::Service web = keeping(5);

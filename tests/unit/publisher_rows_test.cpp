@@ -97,6 +97,30 @@ TEST_CASE("a pass that began before a change does not settle rows, whatever it f
   CHECK(are_settled(bed.rows("web")));
 }
 
+TEST_CASE("a pass that began before a window ended has not seen what came meanwhile, and does not prove a drain") {
+  FlowBed bed;
+  model::Service web = keeping(2);
+  web.settle = 60;
+  bed.replace({web});
+  const u32 drained = bed.id("web", "198.51.100.1:8080");
+  u32 silent = 0;
+  while (bed.open(client(silent)) != drained) ++silent;
+  web.backends[0].admin = Admin::draining;
+  bed.replace({web});
+  bed.live(59);
+  bed.pass(3);
+  const flows::Survey old = bed.survey();
+  CHECK(old.backends[drained].remaining == 0);
+  CHECK(bed.send(client(silent), ack) == drained);  // once more, when the pass has been where it is remembered
+  bed.publisher().age(old, table::Time(std::chrono::nanoseconds(1'000'000'000'000 + 62'000'000'000)));
+  REQUIRE(bed.publisher().rows_open_on(drained) == 0);
+  CHECK_FALSE(bed.publisher().placed("web")->is_seen_by(old.tick));
+  bed.pass(1);
+  const flows::Survey next = bed.age();
+  CHECK(bed.publisher().placed("web")->is_seen_by(next.tick));
+  CHECK(next.backends[drained].remaining == 1);
+}
+
 TEST_CASE("a pass that began before a window ended does not settle the rows that were pinned by its end") {
   FlowBed bed;
   model::Service web = keeping(2);

@@ -96,6 +96,23 @@ TEST_CASE("a sweep says which rows hold a flow of another backend than their own
   CHECK((set > strangers / 2 && set <= strangers));
 }
 
+TEST_CASE("a row does not settle while a flow in it has been ended and not been told, whosever it was") {
+  FlowBed bed;
+  model::Service web = keeping(1);
+  web.settle = 60;
+  bed.replace({web});
+  web.backends.push_back(backend("198.51.100.2:8080"));
+  bed.replace({web});
+  const u32 second = bed.id("web", "198.51.100.2:8080");
+  u32 n = 0;
+  while (bed.open(client(n)) != second) ++n;  // a flow of its row's owner
+  CHECK(flows::kill(bed.flow_memory(), bed.memory(), {.source = ip(client(n).source)}, bed.tick()) == 1);
+  bed.live(70);
+  CHECK(bed.publisher().row_totals() == table::RowTotals{0, 1});
+  bed.send(client(n), ack);
+  CHECK(bed.ended.size() == 1);
+}
+
 TEST_CASE("a sweep frees the flows of settled rows, unless the service remembers every flow") {
   for (const bool all : {false, true}) {
     FlowBed bed;

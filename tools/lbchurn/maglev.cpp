@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/lbchurn/maglev.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <functional>
 #include <queue>
 #include <tuple>
 
+#include "control/table/runners.hpp"
+
 namespace weir::lbchurn {
 namespace {
-
-/// The bytes whose hash is a member's permutation: alike on every host, without padding.
-struct [[gnu::packed]] Identity {
-  model::Seed seed;
-  Ip vip;
-  u16 vip_port;
-  Protocol protocol;
-  Ip address;
-  u16 port;
-};
-static_assert(sizeof(Identity) == 16 + 16 + 2 + 1 + 16 + 2);
 
 /// Walks the rows in a member's own order: the j-th is offset + skip * j(j+1)/2. Triangular numbers visit every residue
 /// of 2^k once, and an odd factor keeps it so. The paper's offset + skip * j is for a prime number of rows: with 2^16,
@@ -53,26 +42,24 @@ class Taken {
 std::vector<Walk> walks_of(const model::Seed& seed, Protocol protocol, const model::Endpoint& vip,
                            std::span<const table::Member> members) {
   struct Keyed {
-    XXH128_hash_t hash;
+    table::Lot lot;
     const table::Member* member;
   };
   std::vector<Keyed> keyed;
   keyed.reserve(members.size());
   for (const table::Member& member : members) {
     if (member.weight == 0) continue;
-    const Identity identity{seed, vip.address, vip.port, protocol, member.endpoint.address, member.endpoint.port};
-    keyed.push_back({XXH3_128bits(&identity, sizeof identity), &member});
+    keyed.push_back({table::draw(seed, protocol, vip, member.endpoint), &member});
   }
   // The order of turns depends on the members alone, not on the caller's.
   std::sort(keyed.begin(), keyed.end(), [](const Keyed& a, const Keyed& b) {
-    return std::tuple(b.member->weight, a.hash.high64, a.hash.low64, a.member->value) <
-           std::tuple(a.member->weight, b.hash.high64, b.hash.low64, b.member->value);
+    return std::tuple(b.member->weight, a.lot.high, a.lot.low, a.member->value) <
+           std::tuple(a.member->weight, b.lot.high, b.lot.low, b.member->value);
   });
   std::vector<Walk> walks;
   walks.reserve(keyed.size());
-  for (const auto& [hash, member] : keyed)
-    walks.push_back(
-        {static_cast<u32>(hash.low64), 0, static_cast<u32>(hash.high64) | 1, member->weight, member->value});
+  for (const auto& [lot, member] : keyed)
+    walks.push_back({static_cast<u32>(lot.low), 0, static_cast<u32>(lot.high) | 1, member->weight, member->value});
   return walks;
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -86,15 +87,20 @@ Result<Order> order_from(const Options& options) {
   return order;
 }
 
+/// What ends sending and counting alike.
+template <class AnyBounds>
+Result<> read_end(const Options& options, AnyBounds& bounds) {
+  std::optional<double> seconds;
+  if (auto good = read("--packets", options.packets, parse_count, bounds.packets); !good) return good;
+  if (auto good = read("--seconds", options.seconds, parse_seconds, seconds); !good) return good;
+  bounds.seconds = seconds.value_or(bounds.packets ? seconds_with_packets : seconds_alone);
+  return {};
+}
+
 Result<Bounds> bounds_from(const Options& options) {
   Bounds bounds;
-  std::optional<double> seconds;
-  if (auto good = read("--packets", options.packets, parse_count, bounds.packets); !good)
-    return tl::unexpected(good.error());
+  if (auto good = read_end(options, bounds); !good) return tl::unexpected(good.error());
   if (auto good = read("--rate", options.rate, parse_count, bounds.rate); !good) return tl::unexpected(good.error());
-  if (auto good = read("--seconds", options.seconds, parse_seconds, seconds); !good)
-    return tl::unexpected(good.error());
-  bounds.seconds = seconds.value_or(bounds.packets ? seconds_with_packets : seconds_alone);
   return bounds;
 }
 
@@ -103,7 +109,7 @@ u64 wait_for_frames(net::NetlinkSocket& socket, int ifindex, u64 before, u64 sen
   constexpr int tries = 20;
   u64 left = 0;
   for (int i = 0; i < tries; ++i) {
-    left = frames_left(socket, ifindex) - before;
+    left = std::max(frames_left(socket, ifindex), before) - before;  // an interface that has gone counts nothing
     if (left >= sent) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -181,13 +187,8 @@ Result<Done> send_verb(const Options& options) {
 
 Result<Done> count_verb(const Options& options) {
   CountBounds bounds;
-  std::optional<double> seconds;
-  if (auto good = read("--packets", options.packets, parse_count, bounds.packets); !good)
-    return tl::unexpected(good.error());
-  if (auto good = read("--seconds", options.seconds, parse_seconds, seconds); !good)
-    return tl::unexpected(good.error());
+  if (auto good = read_end(options, bounds); !good) return tl::unexpected(good.error());
   if (auto good = read("--idle", options.idle, parse_seconds, bounds.idle); !good) return tl::unexpected(good.error());
-  bounds.seconds = seconds.value_or(bounds.packets ? seconds_with_packets : seconds_alone);
 
   auto socket = net::NetlinkSocket::open();
   if (!socket) return tl::unexpected(socket.error());
