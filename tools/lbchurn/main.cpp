@@ -16,7 +16,7 @@ void add_table(CLI::App& app, TableStudy& study) {
   std::string known = "Which (all): ";
   for (const Algorithm& a : algorithms()) {
     known += std::string(a.name) + " (" + a.what + "), ";
-    study.algorithms.push_back(a.name);
+    study.algorithms.emplace_back(a.name);
   }
   known.resize(known.size() - 2);
   study.members = {3, 10, 30, 100, 300, 993, 1000};
