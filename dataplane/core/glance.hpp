@@ -44,7 +44,7 @@ LB_INLINE u32 glance(const T& tables, const Globals& globals, const FlowQuery& q
   constexpr u64 special = flow_client_fin | flow_backend_fin | flow_reset | flow_killed | u64{3} << 24;
   constexpr u64 usual = static_cast<u64>(FlowKind::live) << 24;
   if (missing != bucket_entries - 1 || (word & special) != usual) return nobody;
-  // Clang knows that the masks leave no more than the index, and would not bound it; Linux 6.1's verifier does not know.
+  // Clang knows that the masks leave no more than the index and would not bound it, and Linux 6.1's verifier does not.
   asm("" : "+r"(at));
   FlowEntry& entry = bucket->entry[at & (bucket_entries - 1)];
   const u32 id = flow_backend(word);
