@@ -67,7 +67,8 @@ void Publisher::write_rows(const model::Service& service, Placed& placed, const 
       // A settled row whose flows a pass has not freed yet is treated as one that has some.
       if (placed.lingering && row_state(present) == RowState::settled && row_owner(present) != owner)
         present = pinned_row(row_owner(present));
-      next = rehashed ? pinned_row(owner) : next_row(present, owner, alive);
+      const bool at_once = rehashed || (placed.knows_all && row_owner(present) != owner);
+      next = at_once ? pinned_row(owner) : next_row(present, owner, alive);
       const bool goes_on = row_state(present) == RowState::moving && row_stable(present) == row_stable(next);
       if (goes_on && !since.empty() && !before.joins()) began = since[before.first(i)];
     }
@@ -117,10 +118,13 @@ void Publisher::repair_rows(Placed& placed) {
   placed.changed = tick_after_rest();
 }
 
-void Publisher::age(const flows::Survey& survey, Time now) {
+void Publisher::age(const flows::Survey& survey, Time now, const std::function<bool(const std::string&)>& knows_all) {
   const u32 at =
       tick_of(static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count()));
-  for (auto& [name, placed] : placed_) age(placed, survey, at);
+  for (auto& [name, placed] : placed_) {
+    placed.knows_all = knows_all && knows_all(name);
+    age(placed, survey, at);
+  }
   reclaim(survey);
 }
 
@@ -128,12 +132,13 @@ void Publisher::age(Placed& placed, const flows::Survey& survey, u32 now) {
   if (placed.lingering && is_later(survey.tick, placed.settled_at)) placed.lingering = false;
   const u64 evicted = placed.id < survey.services.size() ? survey.services[placed.id].evicted_established : 0;
   if (const u64 before = std::exchange(placed.evicted, evicted); evicted > before) placed.evicted_at = now;
+  const bool evicted_lately = placed.evicted != 0 && age_of(placed.evicted_at, now) <= placed.idle;
+  placed.knows_all = placed.knows_all && !evicted_lately;
   if (placed.is_settled() && placed.leaving.empty()) return;
 
   // What the survey has not seen yet may have been followed by flows that it has not seen either.
   const bool seen = placed.is_seen_by(survey.tick);
   const auto strangers = survey.rows.find(placed.id);
-  const bool evicted_lately = placed.evicted != 0 && age_of(placed.evicted_at, now) <= placed.idle;
   const bool may_settle = seen && !evicted_lately && strangers != survey.rows.end() &&
                           strangers->second.table == memory_.services[placed.id].table;
   std::unordered_set<u32> named;
@@ -145,7 +150,8 @@ void Publisher::age(Placed& placed, const flows::Survey& survey, u32 now) {
       Row next = row;
       if (row_state(row) == RowState::moving) {
         named.insert(row_stable(row));
-        if (age_of(placed.since[i], now) > placed.window_of(row_stable(row))) next = window_closed(row);
+        if (placed.knows_all || age_of(placed.since[i], now) > placed.window_of(row_stable(row)))
+          next = window_closed(row);
         closed += next != row ? 1 : 0;
       } else if (row_state(row) == RowState::pinned && may_settle && !strangers->second.test(i)) {
         next = nobody_left(row);

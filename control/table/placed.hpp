@@ -53,6 +53,7 @@ struct Placed {
   u32 idle = 0;                             ///< ticks after which a silent flow has ended
   u64 evicted = 0;                          ///< as the last survey said
   u32 evicted_at = 0;                       ///< tick when that number had grown; holds when it is not 0
+  bool knows_all = false;                   ///< the flow table has every flow: no row needs to move before it is pinned
 
   /// Whether a pass that began at `pass` has seen all flows that came by rows and backends as they were before their
   /// last change.

@@ -71,7 +71,9 @@ class Publisher {
 
   /// Lets time pass: ends settle windows, settles rows that hold no flow of another backend than their owner, lets
   /// backends go that no flow needs, and frees ids that no flow names. `survey` is complete, made with unsettled().
-  void age(const flows::Survey& survey, Time now);
+  /// `knows_all` says of a service's name whether the flow table has every flow of it: whoever is unknown is new then,
+  /// and has the row's new owner at once.
+  void age(const flows::Survey& survey, Time now, const std::function<bool(const std::string&)>& knows_all = {});
   /// By service id: whether a survey should look at its rows.
   [[nodiscard]] std::vector<bool> unsettled() const;
 
