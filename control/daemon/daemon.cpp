@@ -96,6 +96,8 @@ void Daemon::check_then_conclude(model::Plan plan) {
 }
 
 void Daemon::conclude(model::Plan plan) {
+  if (!queue_.front().request.force)
+    if (auto allowed = flows_.check(plan); !allowed) return finish(tl::unexpected(allowed.error()));
   queue_.front().request.dry_run ? foresee(std::move(plan)) : finish(carry_out(std::move(plan)));
 }
 

@@ -120,6 +120,24 @@ std::vector<model::Effect> FlowKeeper::effects(const model::Plan& plan) const {
   return all;
 }
 
+// Foreseeing a plan costs as much as carrying it out; only these changes take flows from rows that keep their owner.
+Result<> FlowKeeper::check(const model::Plan& plan) const {
+  const bool is_suspect = std::any_of(plan.steps.begin(), plan.steps.end(), [](const model::Step& step) {
+    return step.before && step.after && (step.after->rows < step.before->rows || step.after->hash != step.before->hash);
+  });
+  if (!is_suspect) return {};
+  if (auto room = fast_path_.publisher().reserve(plan); !room) return room;
+  for (const table::Effect& e : fast_path_.publisher().foresee(plan)) {
+    const auto service = desired_.pool().find(e.service);
+    if (e.losing.empty() || (service && knows_all(*service))) continue;
+    return fail(Fault::refused,
+                "{}: fewer rows, or another hash, can break connections that are not remembered; track = \"all\" for "
+                "longer than {} (idle) remembers every one; --force does it all the same",
+                e.service, model::duration_text(service ? service->idle : 0));
+  }
+  return {};
+}
+
 Result<nlohmann::json> FlowKeeper::drain_status(const std::string& service, const std::string& backend) const {
   const auto found = desired_.pool().find(service);
   const model::Backend* present_backend = found ? found->find(backend) : nullptr;
@@ -163,7 +181,10 @@ flows::Unsettled FlowKeeper::begin() {
 
 bool FlowKeeper::end(flows::Survey& survey) {
   read_counters(survey);
-  fast_path_.publisher().age(survey, std::chrono::steady_clock::now());
+  fast_path_.publisher().age(survey, std::chrono::steady_clock::now(), [this](const std::string& name) {
+    const auto service = desired_.pool().find(name);
+    return service && knows_all(*service);
+  });
   swept_ = true;
   carry_out(drains_.step(began_, find_draining(survey)));
   return drains_.waiting() || !(fast_path_.publisher().row_totals() == table::RowTotals{});

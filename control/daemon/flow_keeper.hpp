@@ -43,6 +43,8 @@ class FlowKeeper {
   [[nodiscard]] std::array<u64, flows::closed_text.size()> closed(const std::string& service) const;
   /// Effects of a plan on the flows that the last sweep has seen.
   [[nodiscard]] std::vector<model::Effect> effects(const model::Plan& plan) const;
+  /// The safety rule of changes that could break flows which nobody remembers. Fault refused.
+  [[nodiscard]] Result<> check(const model::Plan& plan) const;
   /// Whether the flow table knows every flow of a service.
   [[nodiscard]] bool knows_all(const model::Service& service) const;
 

@@ -83,3 +83,15 @@ def test_a_harmless_change_is_said_to_affect_no_flow_and_does_not(bed, balancer)
         assert foretold["rows_moved"] == sum(a != b for a, b in zip(before, owners(balancer, "weighed"))) > 0
         assert foretold["share"] == pytest.approx(foretold["rows_moved"] / len(before), abs=1e-6)
         assert weighed.settled()["broken"] == 0
+
+
+def test_what_could_break_flows_that_nobody_remembers_is_refused(bed, balancer):
+    """Fewer rows, another hash: exit 5 with the way out, and nothing has changed; more rows are no matter."""
+    before = owners(balancer, "untracked")
+    for words in (("--rows", "256"), ("--hash", "source")):
+        said = balancer.ctl("service", "set", "untracked", *words, check=False)
+        assert (said.returncode, said.stdout) == (5, "") and 'track = "all"' in said.stderr, said
+        assert "--force" in said.stderr and owners(balancer, "untracked") == before
+    balancer.ctl("service", "set", "untracked", "--rows", str(2 * len(before)))
+    balancer.ctl("service", "set", "untracked", "--rows", "256", "--force")
+    assert len(owners(balancer, "untracked")) == 256
