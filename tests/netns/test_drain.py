@@ -91,6 +91,8 @@ def test_a_drain_ends_with_the_last_flow_and_at_the_deadline_ends_the_rest(balan
         assert not balancer.get("/v1/services/watched/backends/b1/drain")["complete"]
 
         servers.wait_for(drains["forced"].poll, DEADLINE + 4, "the deadline has passed")
+        # Each hears of it when it sends, which is within half a second.
+        servers.wait_for(lambda: forced.report()["broken"] >= mine, 2, "b1's flows are reset")
         report = forced.settled()
         assert drains["forced"].code == 3, drains["forced"].text
         assert DEADLINE - 0.1 < drains["forced"].ended - drains["forced"].begun < DEADLINE + 1.5
