@@ -36,6 +36,8 @@ Result<> read_source(const std::string& text, ConnFilter& filter) {
     return {};
   }
   const auto endpoint = model::parse_endpoint(text);
+  if (!endpoint && text.find_first_of(":]") == std::string::npos)
+    return fail(Fault::invalid, "source: \"{}\" is no address; write ADDRESS or ADDRESS:PORT", text);
   if (!endpoint) return tl::unexpected(about("source", endpoint.error()));
   filter.source = endpoint->address;
   if (endpoint->port != 0) filter.source_port = endpoint->port;

@@ -44,6 +44,7 @@ json drain_json(const std::string& service, const std::string& backend, const Pr
   return {{"service", service},
           {"backend", backend},
           {"state", progress ? text_of(p.state) : "none"},
+          {"counted", p.counted},
           {"remaining", p.remaining},
           {"complete", p.complete},
           {"watched_seconds", seconds(p.watched)},
@@ -67,6 +68,7 @@ Progress Drains::describe(const Moment& now, const Tracked& tracked) {
   Progress p;
   const model::Drain& drain = tracked.seen.drain;
   p.state = judge(tracked);
+  p.counted = true;
   p.remaining = tracked.seen.remaining;
   p.complete = tracked.seen.complete;
   p.watched = std::max(now.steady - tracked.began, 0.0);

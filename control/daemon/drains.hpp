@@ -37,6 +37,7 @@ struct Draining {
 
 struct Progress {
   DrainState state = DrainState::watching;
+  bool counted = false;  ///< whether a sweep has looked since the drain began
   u64 remaining = 0;
   bool complete = false;
   double watched = 0;                   ///< seconds since the drain began

@@ -48,7 +48,8 @@ class DrainTest(LbctlCase):
                            {"remaining": 1, "deadline_seconds_left": 7}, {**DRAINED, "complete": False}]
         code, out, err = self.run_lbctl(*DRAIN)
         self.assertEqual((code, out), (0, CHANGED + DRAINED_TEXT + (
-            "flows that were silent since the drain began are not in the count; with track \"all\" every one is\n")))
+            "flows that were silent since the drain began are not in the count; with track \"all\" for "
+            "longer than idle every one is\n")))
         self.assertEqual(err, TWO + "web/b1: 1 flow remains, watched 2s, last packet of an old flow 0s ago\n")
         self.assertEqual([asked[:2] for asked in self.lbd.asked][1:],
                          [("GET", "/v1/services/web/backends/b1/drain")] * 5)
@@ -161,12 +162,16 @@ class DrainTest(LbctlCase):
         self.assertEqual(self.run_lbctl(*WAIT, "--timeout", "1h", socket_path="/nowhere.sock")[0], 4)
 
     def test_a_backend_that_is_gone_has_been_removed_when_that_was_ordered(self):
+        self.lbd.drains = [{"remaining": 0}, GONE]
+        self.assertEqual(self.run_lbctl(*DRAIN, "--then", "remove"),
+                         (0, CHANGED + "web/b1: removed\n", TWO.replace("2 flows", "0 flows")))
         self.lbd.drains = [{}, GONE]
-        self.assertEqual(self.run_lbctl(*DRAIN, "--then", "remove"), (0, CHANGED + "web/b1: removed\n", TWO))
+        self.assertEqual(self.run_lbctl(*DRAIN, "--then", "remove"), (1, CHANGED, TWO + (
+            "lbctl: web/b1 has been removed before it was drained: 2 flows remained when lbd last counted\n")))
+        unknown = "lbctl: web/b1 is gone, and lbd does not know how its drain ended\n"
         self.lbd.drains = [GONE]
         self.assertEqual(self.run_lbctl(*DRAIN, "--then", "remove", "--deadline", "9s", "--force-after"),
-                         (0, CHANGED + "web/b1: removed\n", ""))
-        unknown = "lbctl: web/b1 is gone, and lbd does not know how its drain ended\n"
+                         (1, CHANGED, unknown))
         self.assertEqual(self.run_lbctl(*DRAIN), (1, CHANGED, unknown))
         self.lbd.drains = [{}, GONE]
         self.assertEqual(self.run_lbctl(*WAIT), (1, "", TWO + unknown))
@@ -178,7 +183,7 @@ class DrainTest(LbctlCase):
         self.assertTrue(err.endswith("lbctl: web/b1: removed at the deadline; lbd does not know how many flows it has "
                                      "reset\n"), err)
         self.lbd.drains = [{"deadline_seconds_left": 0.1}, GONE]
-        self.assertEqual(self.run_lbctl(*DRAIN, "--then", "remove", "--deadline", "1s")[0], 0)
+        self.assertEqual(self.run_lbctl(*DRAIN, "--then", "remove", "--deadline", "1s")[0], 1)
 
     def test_then_remove_waits_until_the_backend_is_removed(self):
         self.lbd.drains = [DRAINED]
@@ -201,6 +206,12 @@ class DrainTest(LbctlCase):
         code, out, err = self.run_lbctl(*words, "--timeout", "1s")
         self.assertEqual((code, out), (3, ""))
         self.assertTrue(err.endswith("lbctl: web/b1: not removed within 1 s\n"), err)
+        self.lbd.services = [GONE]
+        self.assertEqual(self.run_lbctl(*words)[0], 1)
+
+    def test_a_number_is_shown_when_lbd_has_counted_and_not_before(self):
+        self.lbd.drains = [{"counted": False, "remaining": 0}, {}, DRAINED]
+        self.assertEqual(self.run_lbctl(*WAIT), (0, DRAINED_TEXT, "web/b1: flows are being counted\n" + TWO))
 
     def test_a_signal_ends_the_waiting_and_not_the_drain(self):
         self.lbd.drains = [{}]

@@ -19,6 +19,7 @@ constexpr std::chrono::seconds removal_takes{5};  // at most, once a backend is 
 std::string flows(unsigned long long count) { return fmt::format("{} {}", count, count == 1 ? "flow" : "flows"); }
 
 std::string remaining_text(const json& drain) {
+  if (!drain.value("counted", true)) return "flows are being counted";
   const auto remaining = drain.value("remaining", 0ULL);
   return fmt::format("{} {}", flows(remaining), remaining == 1 ? "remains" : "remain");
 }
@@ -39,7 +40,8 @@ std::optional<double> deadline_left(const json& drain) {
 }
 
 std::string progress_line(const std::string& object, const json& drain) {
-  std::string out = fmt::format("{}: {}, {}", object, remaining_text(drain), evidence(drain));
+  std::string out = fmt::format("{}: {}", object, remaining_text(drain));
+  if (drain.value("counted", true)) out += ", " + evidence(drain);
   if (const auto left = deadline_left(drain)) out += fmt::format(", deadline in {:.0f}s", *left);
   return out;
 }
@@ -47,7 +49,9 @@ std::string progress_line(const std::string& object, const json& drain) {
 std::string drained_text(const std::string& object, const json& drain) {
   std::string out = fmt::format("{}: drained, {}, {}\n", object, remaining_text(drain), evidence(drain));
   if (!drain.value("complete", false))
-    out += "flows that were silent since the drain began are not in the count; with track \"all\" every one is\n";
+    out +=
+        "flows that were silent since the drain began are not in the count; with track \"all\" for longer than "
+        "idle every one is\n";
   return out;
 }
 
@@ -93,7 +97,9 @@ class Drained : public Waiting {
  private:
   void meet(Clock::time_point deadline) {
     deadline_ = deadline;
-    limit(std::min(patience_ends_, deadline == never ? never : deadline + after_deadline));
+    // Flows that are to be reset are so by lbd's next pass over the flow table.
+    const auto grace = wait_.order && wait_.order->force_after ? after_reset : after_deadline;
+    limit(std::min(patience_ends_, deadline == never ? never : deadline + grace));
   }
 
   // As lbd has it, which others may have told to begin anew. One that has passed does not come again each time.
@@ -112,20 +118,23 @@ class Drained : public Waiting {
       return fail(Exit::failed, "{} {}", wait_.object,
                   under_way ? "is no longer being drained" : "is not being drained; `lbctl backend drain` does it");
     heed(deadline_left(drain));
-    remaining_ = drain.value("remaining", 0ULL);
+    if (drain.value("counted", true)) remaining_ = drain.value("remaining", 0ULL);
     show(remaining_text(drain), progress_line(wait_.object, drain));
     return std::nullopt;
   }
 
   // lbd tells for a while how the drain of a backend ended that it has removed; after a restart it does not know. It
-  // removes none whose flows are left, but for those that it has reset.
+  // removes none whose flows are left, but for those that it has reset: then somebody else has.
   Outcome<std::string> gone(const Failure& not_found) override {
     if (!wait_.order && !remaining_) return tl::unexpected(not_found);
-    if (!wait_.order || !wait_.order->then_remove)
+    if (!wait_.order || !wait_.order->then_remove || (!remaining_ && Clock::now() < deadline_))
       return fail(Exit::failed, "{} is gone, and lbd does not know how its drain ended", wait_.object);
     if (wait_.order->force_after && Clock::now() >= deadline_)
       return fail(Exit::timed_out, "{}: removed at the deadline; lbd does not know how many flows it has reset",
                   wait_.object);
+    if (remaining_.value_or(0) != 0)
+      return fail(Exit::failed, "{} has been removed before it was drained: {} remained when lbd last counted",
+                  wait_.object, flows(*remaining_));
     removed_ = true;
     return wait_.object + ": removed\n";
   }
@@ -162,7 +171,10 @@ class Removed : public Waiting {
       }
     return object_ + ": removed\n";
   }
-  Outcome<std::string> gone(const Failure&) override { return object_ + ": removed\n"; }
+  Outcome<std::string> gone(const Failure& not_found) override {
+    if (!is_known()) return tl::unexpected(not_found);  // nor was it there before: a misspelt name
+    return object_ + ": removed\n";
+  }
   [[nodiscard]] Failure too_late() const override { return {Exit::timed_out, object_ + ": " + late_}; }
 
   const std::string& object_;

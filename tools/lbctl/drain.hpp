@@ -25,13 +25,15 @@ struct DrainWait {
 
 /// How long after a drain's deadline lbd may take to say how it has ended.
 constexpr std::chrono::milliseconds after_deadline{750};
+constexpr std::chrono::milliseconds after_reset{2500};
 
 /// Shows how the drain goes until it has ended. Ok: no flow remains, and if that was ordered the backend is removed.
 /// Failures: timed_out (the drain's deadline has come, or `patience` is over), failed (the backend is not being
 /// drained), and those of Waiting.
 [[nodiscard]] Outcome<std::string> wait_drained(const Client& lbd, const DrainWait& wait);
 
-/// Until lbd has no such backend, for whatever reason. Failures: timed_out, and those of Waiting.
+/// Until lbd has no such backend, for whatever reason. Failures: timed_out, failed when there is no such service from
+/// the start, and those of Waiting.
 [[nodiscard]] Outcome<std::string> wait_removed(const Client& lbd, const std::string& object,
                                                 std::optional<std::chrono::seconds> patience);
 

@@ -38,6 +38,8 @@ class Waiting {
   virtual Outcome<std::string> gone(const Failure& not_found) = 0;
   [[nodiscard]] virtual Failure too_late() const = 0;
 
+  /// Whether lbd has ever known of what is asked for.
+  [[nodiscard]] bool is_known() const { return heard_.has_value(); }
   void limit(Clock::time_point limit) { limit_ = limit; }
   /// ", when lbd last answered, 12 s ago" if that is worth telling.
   [[nodiscard]] std::string hearsay() const;
