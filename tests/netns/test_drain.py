@@ -18,6 +18,7 @@ from keeping import Echo, Keep, describe
 ALL = {"counted": 7201, "watched": 7202, "forced": 7203, "unforced": 7204, "restarted": 7205, "taken": 7206,
        "awaited": 7207}
 DEADLINE = 3  # seconds
+LATE = 7  # of a drain during which lbd has to start anew, on however busy a machine
 LONGEST = 8  # seconds: the flows live 1 to so many
 
 
@@ -143,16 +144,16 @@ def test_a_drain_survives_kill_and_meets_its_deadline(balancer):
     with Keep(balancer.bed, place.VIP4_NAT, ALL["restarted"], 100) as keep:
         mine = keep.on("b1")["open"]
         ordered = time.monotonic()
-        balancer.ctl("backend", "drain", "restarted/b1", "--deadline", f"{DEADLINE}s", "--then", "remove",
+        balancer.ctl("backend", "drain", "restarted/b1", "--deadline", f"{LATE}s", "--then", "remove",
                      "--force-after")
         balancer.kill()
         time.sleep(1)
         balancer.start()
         left = balancer.get("/v1/services/restarted/backends/b1/drain")["deadline_seconds_left"]
-        assert 0 < left <= DEADLINE - 1
-        servers.wait_for(lambda: keep.report()["broken"] == mine, DEADLINE + 3, "b1's flows are reset")
+        assert 0 < left <= LATE - 1
+        servers.wait_for(lambda: keep.report()["broken"] == mine, LATE + 3, "b1's flows are reset")
         took = time.monotonic() - ordered
-        assert DEADLINE - 1.1 < took < DEADLINE + 2  # the order's time is kept in whole seconds
+        assert LATE - 1.1 < took < LATE + 2  # the order's time is kept in whole seconds
         servers.wait_for(lambda: "b1" not in balancer.backends("restarted"), 3, "b1 has been removed")
         report = keep.settled()
         assert (report["reset"], report["broken"]) == (mine, mine), describe(report)
